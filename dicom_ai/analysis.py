@@ -1,0 +1,210 @@
+"""From stored objects to findings, captures and report content, value by value.
+
+Shared by the durable workflow and by the command `analyse`: what a file says offline is what the service says. It
+knows no ledger, job or destination; whoever calls it commits between the steps.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
+
+from dicom_ai import __version__
+from dicom_ai.classify.catalogue import Installed, active, installed
+from dicom_ai.classify.runtime import Classifier
+from dicom_ai.crop.cropper import Cropper
+from dicom_ai.errors import CardMismatch, ModelError, ResourceError, UnreadableInstance
+from dicom_ai.finding import FrameScore, image_score
+from dicom_ai.instance import Instance
+from dicom_ai.kept import CropOutcome, Kept
+from dicom_ai.log import get_logger
+from dicom_ai.report import content as report
+from dicom_ai.report.code import class_terms
+from dicom_ai.report.uid import analysis_key
+from dicom_ai.store.site_id import SiteId
+
+PIPELINE_VERSION = "1"
+"""Part of the analysis key: raised whenever decoding, cropping or scoring may answer differently."""
+
+_FOREIGN = (InvalidDicomError, OSError, ValueError, KeyError, EOFError, RecursionError, NotImplementedError)
+_LAST_RECEIVED = 0x00280011  # Columns: the receiver looks at nothing behind it
+
+Heat = Mapping[int, npt.NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the network said of one image: its frames and, for the classes present in it, where."""
+
+    frames: tuple[FrameScore, ...]
+    heat: Heat
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A member of a source set with what crop and network said of it.
+
+    Attributes:
+        digest: of the data set.
+        outcome_digest: of the crop outcome.
+        frames: scores; empty when the member was not cropped.
+    """
+
+    digest: str
+    instance: Instance
+    outcome: CropOutcome
+    outcome_digest: str
+    frames: tuple[FrameScore, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything known of a source set before it is reported; members in the scanner's order.
+
+    Attributes:
+        content_time: aware, or naive in the zone of the sources.
+    """
+
+    task: str
+    members: tuple[Examined, ...]
+    revision: int
+    content_time: datetime
+
+
+class Analyst:
+    """Crops with the decoding children and scores on the device."""
+
+    def __init__(
+        self,
+        cropper: Cropper,
+        load: Callable[[Installed], Classifier],
+        models: Sequence[Installed],
+        *,
+        site: SiteId,
+        station: str,
+        language: Literal["en", "zh"],
+    ) -> None:
+        """Take the real parts; a model is loaded and proven when it is first needed.
+
+        Args:
+            cropper: the decoding children.
+            load: builds the classifier of an installed model.
+            models: installed models.
+            site: identity of the installation.
+            station: station name, at most 16 characters.
+            language: of reports and captures.
+        """
+        self._cropper, self._load, self._models = cropper, load, tuple(models)
+        self._site, self._station, self._language = site, station, language
+        self._classifiers: dict[str, Classifier] = {}
+        self._loading = threading.Lock()
+
+    def prove(self) -> None:
+        """Load every model that answers for a task: a wrong one is known at the start, not at the first patient.
+
+        A model that is refused is logged and refused again whenever it is asked for: its sets end with a reason (or
+        wait for the device), while forwarding goes on.
+        """
+        for task in sorted({one.card.task for one in self._models}):
+            try:
+                self.classifier(self.model_for(task))
+            except (ModelError, ResourceError) as exc:
+                get_logger().error("model refused", action="classify", task=task, error=type(exc).__name__)
+
+    def model_for(self, task: str) -> str:
+        """Digest of the model that answers for a task; ModelError (reason no_model) when there is none."""
+        return active(task, self._models).card.digest
+
+    def classifier(self, model: str) -> Classifier:
+        """The proven classifier of a card digest.
+
+        Raises:
+            CardMismatch: its files or the device do not fit the card, or a report could not say what it finds.
+        """
+        with self._loading:
+            if model not in self._classifiers:
+                one = next(one for one in self._models if one.card.digest == model)
+                for stated in one.card.classes:
+                    class_terms(stated.id, stated.code.value, stated.code.scheme)
+                self._classifiers[model] = self._load(one)
+            return self._classifiers[model]
+
+    def crop(self, path: Path, model: str) -> tuple[CropOutcome, Kept | None]:
+        """Decode and crop one stored object, as many frames as the model's card asks for."""
+        return self._cropper.crop(path, self.classifier(model).card.crop.frames.limit)
+
+    def score(self, kept: Kept, model: str) -> Scores:
+        """Score kept pixels; heat is made for every class that reaches its threshold in a frame."""
+        classifier = self.classifier(model)
+        scored = classifier.score(kept)
+        rules = classifier.rules
+        is_assessable = image_score("", scored.frames, rules).is_assessable
+        over = [
+            index
+            for index, threshold in enumerate(rules.thresholds)
+            if is_assessable and any(frame.probabilities[index] >= threshold for frame in scored.frames)
+        ]
+        return Scores(scored.frames, {index: scored.heat(index) for index in over})
+
+    def head(self, case: Case, model: str) -> report.Analysis:
+        """What the report and the captures of a case share, its key among it."""
+        card = self.classifier(model).card
+        key = analysis_key(
+            [(one.instance.sop_instance_uid, one.digest, one.outcome_digest) for one in case.members],
+            task=case.task,
+            card_digest=card.digest,
+            pipeline=PIPELINE_VERSION,
+            report=report.REPORT_VERSION,
+            language=self._language,
+        )
+        return report.Analysis(
+            namespace=self._site.namespace,
+            key=key,
+            language=self._language,
+            content_time=case.content_time.isoformat(),
+            software_version=__version__,
+            serial=self._site.store_id,
+            station=self._station,
+            revision=case.revision,
+            model=report.ModelFacts.of(card),
+        )
+
+
+def models_there(data: Path) -> tuple[Installed, ...]:
+    """The installed models; none, and a log line, when a model folder is broken: guessing another would be worse."""
+    try:
+        return installed(data)
+    except CardMismatch as exc:
+        get_logger().error("model folder refused", action="classify", error=type(exc).__name__)
+        return ()
+
+
+def header(path: Path) -> Dataset:
+    """The data set of a stored object without its pixels; of a damaged one what the receiver read as well.
+
+    A report names every image of its study, those that cannot be read among them.
+
+    Raises:
+        UnreadableInstance: not even its beginning can be parsed.
+    """
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=True)
+    except _FOREIGN:
+        return _beginning(path)
+
+
+def _beginning(path: Path) -> Dataset:
+    try:
+        with path.open("rb") as file:
+            return read_partial(file, stop_when=lambda tag, _vr, _length: tag > _LAST_RECEIVED)
+    except _FOREIGN as exc:
+        raise UnreadableInstance(type(exc).__name__) from exc

@@ -1,0 +1,1 @@
+"""Classify: kept pixels become scores and activation maps (edge: the device)."""

@@ -1,0 +1,32 @@
+"""Masks to polygons in full-frame pixels, and boxes; the way back, `mask_of`, is in `dicom_ai.kept`."""
+
+import cv2
+import numpy as np
+
+from dicom_ai.kept import Box, Mask, Polygon
+
+
+def box_of(mask: Mask) -> Box | None:
+    """The tight half-open box x0, y0, x1, y1 around the true pixels of bool (H, W); None when there are none."""
+    ys = np.flatnonzero(mask.any(axis=1))
+    xs = np.flatnonzero(mask.any(axis=0))
+    if not len(ys):
+        return None
+    return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1
+
+
+def polygons_of(mask: Mask) -> tuple[Polygon, ...]:
+    """Outlines of a mask, one polygon per connected part, left to right; holes are filled.
+
+    The outline runs through the centres of the outermost pixels and bends by at most half a pixel, so `mask_of` it
+    never reaches a whole pixel beyond the mask.
+    """
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    simple = (cv2.approxPolyDP(outline, 0.5, closed=True)[:, 0, :] + 0.5 for outline in outlines)
+    return tuple(sorted(tuple((float(x), float(y)) for x, y in points) for points in simple if len(points) > 2))
+
+
+def rectangle(box: Box) -> Polygon:
+    """The four corners of a half-open box, clockwise from the upper left."""
+    x0, y0, x1, y1 = (float(value) for value in box)
+    return (x0, y0), (x1, y0), (x1, y1), (x0, y1)

@@ -1,0 +1,1 @@
+"""Report: findings become a Structured Report and heatmap captures (pure: same input, same output)."""

@@ -1,0 +1,46 @@
+"""What commands print: JSON rows for programs, tables for people. Standard output only; logs go to standard error."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dicom_ai.errors import REASONS
+
+
+def print_row(row: Mapping[str, Any]) -> None:
+    """Print one JSON object on a line of its own."""
+    sys.stdout.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
+    """Print a table for people; brackets in a title or cell are text, not markup (files may be called anything)."""
+    table = Table(title=Text(title), title_justify="left", show_lines=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for line in lines:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in line))
+    Console(file=sys.stdout).print(table)
+
+
+def print_reasons(*, as_json: bool) -> None:
+    """Print the closed list of reasons."""
+    if as_json:
+        for reason in REASONS.values():
+            print_row(
+                {
+                    "code": reason.code,
+                    "stage": reason.stage,
+                    "meaning": reason.meaning,
+                    "meaning_zh": reason.meaning_zh,
+                    "remedy": reason.remedy,
+                }
+            )
+        return
+    lines = [(r.stage, r.code, f"{r.meaning}\n{r.meaning_zh}", r.remedy) for r in REASONS.values()]
+    print_table("Reasons", ("stage", "reason", "meaning", "what to do"), lines)

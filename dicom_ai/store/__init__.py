@@ -1,0 +1,1 @@
+"""Store: objects kept by digest and the ledger that knows them; success means kept (edge: disk, database)."""

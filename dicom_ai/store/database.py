@@ -1,0 +1,112 @@
+"""The ledger's engine: opens the database durably, gives transactions, brings the schema up to date.
+
+SQLite runs with WAL and synchronous FULL; writers take the write lock at BEGIN, so that two writers queue up instead of
+failing half way. What this is not: queries; and a database on a network file system (WAL needs shared memory).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from dicom_ai.errors import LedgerUnavailable
+
+BUSY_TIMEOUT_MS = 30_000
+"""How long a SQLite writer waits for another one before the ledger counts as unavailable."""
+
+_READ_ONLY = "dicom_ai_read_only"
+_FAULTS_OF_OURS = (IntegrityError, ProgrammingError, DataError)  # repeating them changes nothing
+
+
+def open_engine(url: str) -> Engine:
+    """Open the ledger.
+
+    Args:
+        url: SQLAlchemy URL, `sqlite:///absolute/path` or `postgresql+psycopg://...`.
+
+    Returns:
+        An engine whose error texts hold no bound values (they may be a patient's).
+    """
+    engine = create_engine(url, hide_parameters=True, pool_pre_ping=not url.startswith("sqlite"))
+    if engine.dialect.name == "sqlite":
+        _make_private(engine.url.database)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+@contextmanager
+def write(engine: Engine) -> Iterator[Connection]:
+    """One write transaction: committed at the end, rolled back on any error.
+
+    Raises:
+        LedgerUnavailable: the database is locked, full, read-only, gone or damaged.
+    """
+    with _translated(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def read(engine: Engine) -> Iterator[Connection]:
+    """One consistent view that takes no write lock; what is written through it is not kept.
+
+    Raises:
+        LedgerUnavailable: as in `write`.
+    """
+    with _translated(), engine.connect().execution_options(**{_READ_ONLY: True}) as connection:
+        yield connection
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to the newest revision, in one transaction; harmless when it is there already.
+
+    Raises:
+        LedgerUnavailable: as in `write`.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    with write(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except _FAULTS_OF_OURS:
+        raise
+    except DBAPIError as exc:
+        raise LedgerUnavailable(getattr(exc.orig, "sqlite_errorname", type(exc.orig).__name__)) from exc
+    except PoolTimeout as exc:
+        raise LedgerUnavailable("no free connection") from exc
+
+
+def _make_private(path: str | None) -> None:
+    """Identities lie in the ledger; SQLite gives its other files (WAL) the mode of this one."""
+    if path:
+        with suppress(OSError):  # the first transaction says what is wrong
+            os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver would begin by itself, deferred, and not before every statement
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",  # first: changing the journal mode needs the lock as well
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    is_read = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")

@@ -1,0 +1,197 @@
+"""Deliveries and the jobs that carry them: no object is left without a job, no job is multiplied by a busy study.
+
+Every (study, destination) has one current generation. A generation opened later supersedes it, and a superseded job
+acts only if its successor is not due yet (it then was interrupted, and resumes). The invariant: whenever a delivery is
+queued, either a generation is open that runs no later than the delivery is due, or a job is at work that ends with
+`record` or `retry` for every delivery it picked up. Jobs of one destination must not run at the same time: a
+delivery picked up is still queued. What this is not: sending.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
+
+from dicom_ai.ports import Enqueue, Job
+from dicom_ai.store.tables import deliveries, outbox
+
+QUEUED, SENT, CONFIRMED, UNVERIFIED, HELD, DEAD = "queued", "sent", "confirmed", "unverified", "held", "dead"
+UNFINISHED = (QUEUED, SENT, HELD)
+
+_TOLERANCE = timedelta(seconds=0.25)  # an open job this much later is not worth another one
+
+
+@dataclass(frozen=True)
+class Due:
+    """A delivery whose time has come; exactly one of object and analysis is set."""
+
+    id: int
+    kind: str
+    object: str | None
+    analysis: str | None
+    result: str | None
+    attempts: int
+    queued_at: datetime
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an attempt: the new state, the DIMSE status as "0xNNNN" and a reason code where one applies."""
+
+    state: str
+    status: str | None = None
+    reason: str | None = None
+
+
+def open_outbox(
+    connection: Connection, study: str, destination: str, *, now: datetime, delay_s: float, enqueue: Enqueue
+) -> None:
+    """See to it that a job runs for this study and destination after at most `delay_s` seconds.
+
+    Call it in the transaction that queued the delivery. A job that is open and soon enough is left alone; one that
+    waits for a later retry is superseded, so that fresh objects do not wait for a back-off.
+    """
+    due_at = now + timedelta(seconds=delay_s)
+    key = (outbox.c.study == study) & (outbox.c.destination == destination)
+    row = connection.execute(select(outbox).where(key).with_for_update()).first()
+    if row is not None and row.is_open and row.due_at <= due_at + _TOLERANCE:
+        return
+    generation = row.generation + 1 if row is not None else 1
+    values = {"generation": generation, "is_open": True, "due_at": due_at}
+    if row is None:
+        connection.execute(insert(outbox).values(study=study, destination=destination, **values))
+    else:
+        connection.execute(update(outbox).where(key).values(**values))
+    job = Job(
+        "deliver",
+        id=_job_id(study, destination, generation),
+        queue="deliver",
+        arguments=(study, destination, generation),
+        delay_s=delay_s,
+        partition=destination,
+    )
+    enqueue(connection, job)
+
+
+def pick_up(
+    connection: Connection, study: str, destination: str, *, generation: int, now: datetime, enqueue: Enqueue
+) -> Sequence[Due]:
+    """Take what is due, as the job of one generation; what is due later gets a generation of its own.
+
+    May be repeated after a crash. Rows stay queued until `record` or `retry`: they are sent at least once.
+
+    Returns:
+        Deliveries in the order they were queued; none if the successor of a superseded generation sees to them.
+    """
+    key = (outbox.c.study == study) & (outbox.c.destination == destination)
+    row = connection.execute(select(outbox).where(key).with_for_update()).first()
+    if row is None:
+        return ()
+    if row.generation == generation:
+        connection.execute(update(outbox).where(key).values(is_open=False))
+    elif not row.is_open or row.due_at <= now + _TOLERANCE:
+        return ()  # superseded by a job that is at work or about to be
+    queued = (deliveries.c.study == study) & (deliveries.c.destination == destination) & (deliveries.c.state == QUEUED)
+    is_due = or_(deliveries.c.next_at.is_(None), deliveries.c.next_at <= now)
+    due = connection.execute(select(deliveries).where(queued, is_due).order_by(deliveries.c.id)).all()
+    later = _earliest(connection.scalars(select(deliveries.c.next_at).where(queued, ~is_due)).all())
+    if later is not None:
+        open_outbox(connection, study, destination, now=now, delay_s=(later - now).total_seconds(), enqueue=enqueue)
+    return tuple(_due(found) for found in due)
+
+
+def record(connection: Connection, delivery_id: int, outcome: Outcome) -> None:
+    """Write down an attempt after which this delivery is not queued any more."""
+    if outcome.state == QUEUED:
+        raise ValueError("a delivery goes back to the queue by `retry`, which sees to its job")
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery_id)
+        .values(
+            state=outcome.state,
+            last_status=outcome.status,
+            reason=outcome.reason,
+            attempts=deliveries.c.attempts + 1,
+            next_at=None,
+        )
+    )
+
+
+def retry(
+    connection: Connection, delivery_id: int, outcome: Outcome, *, now: datetime, delay_s: float, enqueue: Enqueue
+) -> None:
+    """Write down a failed attempt and see to the next one. Only `status` and `reason` of the outcome are kept."""
+    row = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery_id)
+        .values(
+            state=QUEUED,
+            last_status=outcome.status,
+            reason=outcome.reason,
+            attempts=deliveries.c.attempts + 1,
+            next_at=now + timedelta(seconds=delay_s),
+        )
+        .returning(deliveries.c.study, deliveries.c.destination)
+    ).one()
+    open_outbox(connection, row.study, row.destination, now=now, delay_s=delay_s, enqueue=enqueue)
+
+
+def queued(connection: Connection, study: str, destination: str) -> Sequence[Due]:
+    """Every delivery of this study that waits for this destination, due or not."""
+    c = deliveries.c
+    where = (c.study == study, c.destination == destination, c.state == QUEUED)
+    return tuple(_due(found) for found in connection.execute(select(deliveries).where(*where).order_by(c.id)))
+
+
+def reopen_stalled(connection: Connection, jobs: Collection[str], *, now: datetime, enqueue: Enqueue) -> int:
+    """Give every queued delivery a new job whose job is gone, whether or not it picked up its deliveries.
+
+    Args:
+        connection: with a write transaction open.
+        jobs: ids of the delivery jobs that wait or run.
+        now: aware time.
+        enqueue: of the engine.
+
+    Returns:
+        How many pairs of study and destination were reopened.
+    """
+    pair = (outbox.c.study == deliveries.c.study) & (outbox.c.destination == deliveries.c.destination)
+    queued = connection.execute(
+        select(deliveries.c.study, deliveries.c.destination, outbox.c.generation)
+        .select_from(deliveries.outerjoin(outbox, pair))
+        .where(deliveries.c.state == QUEUED)
+        .distinct()
+    ).all()
+    stalled = [(study, place) for study, place, generation in queued if _job_id(study, place, generation) not in jobs]
+    for study, destination in stalled:
+        key = (outbox.c.study == study) & (outbox.c.destination == destination)
+        connection.execute(update(outbox).where(key).values(is_open=False))
+        open_outbox(connection, study, destination, now=now, delay_s=0.0, enqueue=enqueue)
+    return len(stalled)
+
+
+def unfinished(connection: Connection) -> dict[str, dict[str, int]]:
+    """Counts of deliveries that are not over: destination -> state -> count."""
+    rows = connection.execute(
+        select(deliveries.c.destination, deliveries.c.state, func.count())
+        .where(deliveries.c.state.in_(UNFINISHED))
+        .group_by(deliveries.c.destination, deliveries.c.state)
+        .order_by(deliveries.c.destination, deliveries.c.state)
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for destination, state, count in rows:
+        counts.setdefault(destination, {})[state] = count
+    return counts
+
+
+def _job_id(study: str, destination: str, generation: int | None) -> str:
+    return f"deliver:{study}:{destination}:{generation}"
+
+
+def _earliest(times: Sequence[datetime | None]) -> datetime | None:
+    return min((time for time in times if time is not None), default=None)
+
+
+def _due(row: Row[tuple[object, ...]]) -> Due:
+    return Due(row.id, row.kind, row.object, row.analysis, row.result, row.attempts, row.queued_at)

@@ -1,0 +1,194 @@
+"""Source sets: opened by a study's first object, closed when the study has come to rest, revised by late objects.
+
+DICOM has no end of study, so rest is inferred: no object for the quiet time, no open association that stored into the
+study, the receiver up for at least that long (a scanner needs that time to come back after our restart). Looking is
+a delayed job, enqueued in the same transaction as what it looks at. A closed set never changes; a late object
+opens a revision over all objects. What this is not: analysis.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, literal, select, update
+
+from dicom_ai.ports import Enqueue, Job
+from dicom_ai.store import events
+from dicom_ai.store.tables import associations, identity, members, objects, receivers, sets, studies
+
+_SOONEST_LOOK_S = 0.05  # the ledger keeps microseconds, the engine milliseconds: never look just too early
+_OPEN_LOOK_S = 0.25  # least pause between looks while an association is open, whatever the quiet time
+
+
+class Settled(str, Enum):
+    """What a look at a set found."""
+
+    LATER = "later"  # not at rest yet; the next look is enqueued
+    CLOSED = "closed"  # closed by this look; the analysis is enqueued
+    QUARANTINED = "quarantined"  # closed by this look; members belong to more than one patient
+    ALREADY = "already"  # closed before, nothing done
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def add_member(
+    connection: Connection, study: str, task: str, digest: str, *, now: datetime, quiet_s: tuple[float, float]
+) -> Job | None:
+    """Put an object into the open set of its study and task; open a set or a revision if there is none.
+
+    Args:
+        connection: with a write transaction open.
+        study: our id of the study.
+        task: task name.
+        digest: of the object.
+        now: aware time.
+        quiet_s: quiet time of a first set and of a revision, seconds.
+
+    Returns:
+        The first look at a set that was opened now, to be enqueued in this transaction.
+    """
+    newest = connection.execute(
+        select(sets)
+        .where(sets.c.study == study, sets.c.task == task)
+        .order_by(sets.c.revision.desc())
+        .limit(1)
+        .with_for_update()
+    ).first()
+    if newest is not None and newest.state == "open":
+        connection.execute(insert(members).values(set=newest.id, object=digest))
+        return None
+    revision = newest.revision + 1 if newest is not None else 1
+    set_id = _set_id(study, task, revision)
+    connection.execute(
+        insert(sets).values(
+            id=set_id,
+            study=study,
+            task=task,
+            state="open",
+            opened_at=now,
+            revision=revision,
+            predecessor=newest.id if newest is not None else None,
+            looks=1,
+        )
+    )
+    if newest is not None:
+        earlier = select(literal(set_id), members.c.object).where(members.c.set == newest.id)
+        connection.execute(insert(members).from_select(["set", "object"], earlier))
+    connection.execute(insert(members).values(set=set_id, object=digest))
+    return _look(set_id, 0, quiet_s[0] if revision == 1 else quiet_s[1])
+
+
+def decide(
+    connection: Connection, set_id: str, *, now: datetime, quiet_s: float, late_quiet_s: float, enqueue: Enqueue
+) -> Settled:
+    """Look at a set: close it and enqueue its analysis, or enqueue the next look. May be repeated after a crash.
+
+    Raises:
+        KeyError: there is no such set.
+    """
+    found = connection.execute(select(sets).where(sets.c.id == set_id).with_for_update()).first()
+    if found is None:
+        raise KeyError(set_id)
+    if found.state != "open":
+        return Settled.ALREADY
+    wait_s = _unrest_s(connection, found.study, now, quiet_s if found.revision == 1 else late_quiet_s)
+    if wait_s > 0:
+        connection.execute(update(sets).where(sets.c.id == set_id).values(looks=found.looks + 1))
+        enqueue(connection, _look(set_id, found.looks, max(wait_s, _SOONEST_LOOK_S)))
+        return Settled.LATER
+    return _close(connection, found, now, enqueue)
+
+
+def open_sets(connection: Connection) -> list[str]:
+    """Ids of the sets that are still open."""
+    return list(connection.scalars(select(sets.c.id).where(sets.c.state == "open")))
+
+
+def look_again(connection: Connection, set_id: str, *, delay_s: float, enqueue: Enqueue) -> None:
+    """Enqueue another look at an open set, for one whose look was lost."""
+    found = connection.execute(select(sets).where(sets.c.id == set_id, sets.c.state == "open")).first()
+    if found is not None:
+        connection.execute(update(sets).where(sets.c.id == set_id).values(looks=found.looks + 1))
+        enqueue(connection, _look(set_id, found.looks, delay_s))
+
+
+def association_ended(connection: Connection, association: str) -> None:
+    """Forget an association; the studies it stored into no longer wait for it."""
+    connection.execute(delete(associations).where(associations.c.id == association))
+
+
+def receiver_started(connection: Connection, receiver: str, now: datetime) -> None:
+    """Write down that a receiver came up, and forget the associations its earlier process left open.
+
+    Args:
+        connection: with a write transaction open.
+        receiver: the same for every process in this place, so that a restart is known as one.
+        now: aware time.
+    """
+    connection.execute(delete(associations).where(associations.c.receiver == receiver))
+    connection.execute(delete(receivers).where(receivers.c.id == receiver))
+    connection.execute(insert(receivers).values(id=receiver, started_at=now))
+
+
+def set_digest(rows: Iterable[tuple[str, str]]) -> str:
+    """Digest of a source set: SHA-256 over its sorted (SOP Instance UID, data-set digest)."""
+    return hashlib.sha256("\n".join(f"{uid} {digest}" for uid, digest in sorted(rows)).encode()).hexdigest()
+
+
+def _unrest_s(connection: Connection, study: str, now: datetime, quiet_s: float) -> float:
+    """Seconds until the study can be at rest at the earliest; 0 if it is."""
+    quiet = timedelta(seconds=quiet_s)
+    _correct_clock(connection, study, now)
+    last_at = connection.scalar(select(studies.c.last_at).where(studies.c.id == study))
+    up_at = connection.scalar(select(receivers.c.started_at).order_by(receivers.c.started_at.desc()).limit(1))
+    rest_at = max(time for time in (last_at, up_at) if time is not None) + quiet
+    wait_s = float((rest_at - now).total_seconds())
+    n_open = connection.scalar(select(func.count()).select_from(associations).where(associations.c.study == study))
+    if n_open and wait_s <= 0:
+        return max(quiet_s, _OPEN_LOOK_S)
+    return max(wait_s, 0.0)
+
+
+def _correct_clock(connection: Connection, study: str, now: datetime) -> None:
+    """What happened in the future happened just now: the clock was set back, and rest would come as late."""
+    last, up = studies.c.last_at, receivers.c.started_at
+    connection.execute(update(studies).where(studies.c.id == study, last > now).values(last_at=now))
+    connection.execute(update(receivers).where(up > now).values(started_at=now))
+
+
+def _close(connection: Connection, found: Row[Any], now: datetime, enqueue: Enqueue) -> Settled:
+    belongs = members.c.set == found.id
+    rows = connection.execute(
+        select(objects.c.sop_uid, objects.c.digest, identity.c.patient_id)
+        .join(members, members.c.object == objects.c.digest)
+        .join(identity, identity.c.id == objects.c.identity)
+        .where(belongs)
+    ).all()
+    digest = set_digest((row.sop_uid, row.digest) for row in rows)
+    connection.execute(update(sets).where(sets.c.id == found.id).values(state="closed", digest=digest, closed_at=now))
+    ids = {"set": found.id, "study": found.study, "count": len(rows)}
+    if len({row.patient_id for row in rows}) > 1:
+        mixed = select(members.c.object).where(belongs)
+        connection.execute(
+            update(objects).where(objects.c.digest.in_(mixed)).values(state="quarantined", reason="mixed_patient")
+        )
+        connection.execute(update(sets).where(sets.c.id == found.id).values(answered_at=now))
+        events.add(connection, now, "quarantined", {**ids, "reason": "mixed_patient"})
+        return Settled.QUARANTINED
+    events.add(connection, now, "settled", ids)
+    enqueue(
+        connection,
+        Job("analyse", id=f"analyse:{found.id}:{digest[:16]}", queue="classify", arguments=(found.id,)),
+    )
+    return Settled.CLOSED
+
+
+def _look(set_id: str, number: int, delay_s: float) -> Job:
+    return Job("settle", id=f"settle:{set_id}:{number}", queue="settle", arguments=(set_id,), delay_s=delay_s)
+
+
+def _set_id(study: str, task: str, revision: int) -> str:
+    return "e" + hashlib.sha256(f"set\0{study}\0{task}\0{revision}".encode()).hexdigest()[:24]

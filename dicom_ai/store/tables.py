@@ -1,0 +1,235 @@
+"""The ledger's tables (SQLAlchemy Core). Times are UTC; names are those of the published contract.
+
+What this is not: queries. `commit`, `settling`, `analyses` and `outbox` hold those, one idea each. Identity lives
+in the table `identity` alone; every other table speaks of objects by digest and of studies by our own id.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class Utc(TypeDecorator[datetime]):
+    """Aware datetimes, stored as UTC without offset (SQLite has no zones)."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert an aware datetime to naive UTC."""
+        return value.astimezone(UTC).replace(tzinfo=None) if value is not None else None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Give the stored time its zone back."""
+        return value.replace(tzinfo=UTC) if value is not None else None
+
+
+metadata = MetaData()
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", String(32), primary_key=True),  # our own: from the site's secret and the Study Instance UID
+    Column("study_uid", String(64), nullable=False, unique=True),
+    Column("first_at", Utc, nullable=False),
+    Column("last_at", Utc, nullable=False),
+)
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("study", ForeignKey("studies.id"), nullable=False),
+    Column("patient_id", String, nullable=False),
+    Column("patient_name", String, nullable=False),
+    Column("birth_date", String, nullable=False),
+    Column("accession", String, nullable=False),
+    UniqueConstraint("study", "patient_id", "patient_name", "birth_date", "accession"),
+)
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # SHA-256 of data set as received + transfer syntax
+    Column("sop_uid", String(64), nullable=False, unique=True),
+    Column("sop_class", String(64), nullable=False),
+    Column("transfer_syntax", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("peer", String(16), nullable=False),  # calling AE title
+    Column("called", String(16), nullable=False),
+    Column("received_at", Utc, nullable=False),
+    Column("state", String(16), nullable=False),  # stored | analysed | quarantined | forwarded-only
+    Column("reason", String(32)),
+    Column("study", ForeignKey("studies.id"), nullable=False, index=True),
+    Column("identity", ForeignKey("identity.id"), nullable=False),
+    Column("facts", JSON, nullable=False),  # dicom_ai.instance.Instance without identity
+)
+
+conflicts = Table(
+    "conflicts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("sop_uid", String(64), nullable=False, index=True),
+    Column("kept", ForeignKey("objects.digest"), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("peer", String(16), nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("state", String(16), nullable=False),  # refused
+)
+
+associations = Table(
+    "associations",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("study", ForeignKey("studies.id"), primary_key=True),
+    Column("receiver", String(64), nullable=False, index=True),  # whose association it is; cleared when it starts
+    Column("opened_at", Utc, nullable=False),
+)
+
+receivers = Table(
+    "receivers",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("started_at", Utc, nullable=False),
+)
+
+sets = Table(
+    "sets",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("study", ForeignKey("studies.id"), nullable=False),
+    Column("task", String(32), nullable=False),
+    Column("state", String(8), nullable=False),  # open | closed
+    Column("digest", String(64)),  # over the sorted (SOP Instance UID, digest) of the members, once closed
+    Column("opened_at", Utc, nullable=False),
+    Column("closed_at", Utc),
+    Column("revision", Integer, nullable=False),
+    Column("predecessor", ForeignKey("sets.id")),
+    Column("looks", Integer, nullable=False, default=0),  # settle jobs enqueued so far; names the next one
+    Column("answered_at", Utc),  # when its results were queued for every destination, or it ended without
+    UniqueConstraint("study", "task", "revision"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("set", ForeignKey("sets.id"), primary_key=True),
+    Column("object", ForeignKey("objects.digest"), primary_key=True),
+)
+
+crops = Table(
+    "crops",
+    metadata,
+    Column("object", ForeignKey("objects.digest"), primary_key=True),
+    Column("outcome", String(64), nullable=False),  # SHA-256 of the canonical outcome row
+    Column("status", String(16), nullable=False),
+    Column("keep", JSON, nullable=False),
+    Column("votes", JSON, nullable=False),
+    Column("reason", String(32)),
+    Column("row", JSON, nullable=False),  # kept.CropOutcome.row()
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("object", ForeignKey("objects.digest"), primary_key=True),
+    Column("crop", String(64), primary_key=True),
+    Column("card", String(64), primary_key=True),
+    Column("frames", JSON, nullable=False),  # [[frame number, [probabilities], assessability], ...]
+)
+
+analyses = Table(
+    "analyses",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("set", ForeignKey("sets.id"), nullable=False, index=True),
+    Column("card", String(64)),
+    Column("created_at", Utc, nullable=False),
+    Column("content", JSON, nullable=False),  # report.content.ReportContent
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("uid", String(64), primary_key=True),
+    Column("analysis", ForeignKey("analyses.key"), nullable=False, index=True),
+    Column("kind", String(8), nullable=False),  # report | capture
+    Column("sop_class", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", Utc, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("study", ForeignKey("studies.id"), nullable=False),
+    Column("destination", String(64), nullable=False),
+    Column("kind", String(8), nullable=False),  # source | report | capture
+    Column("object", ForeignKey("objects.digest")),
+    Column("analysis", ForeignKey("analyses.key")),
+    Column("result", ForeignKey("results.uid")),  # of a report: once its SOP class is negotiated
+    Column("state", String(12), nullable=False),  # queued | sent | confirmed | unverified | held | dead
+    Column("reason", String(32)),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("queued_at", Utc, nullable=False),
+    Column("next_at", Utc),
+    Column("last_status", String(6)),
+    UniqueConstraint("destination", "object"),
+    UniqueConstraint("destination", "result"),
+    Index("deliveries_due", "study", "destination", "state"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("study", ForeignKey("studies.id"), primary_key=True),
+    Column("destination", String(64), primary_key=True),
+    Column("generation", Integer, nullable=False),  # names the delivery job
+    Column("is_open", Boolean, nullable=False),  # a job is enqueued that has not yet picked up its rows
+    Column("due_at", Utc, nullable=False),  # when the job of this generation runs
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", Utc, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("ids", JSON, nullable=False),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("task", String(32), primary_key=True),
+    Column("role", String(16), nullable=False),  # champion
+    Column("grade", String(16), nullable=False),
+    Column("since", Utc, nullable=False),
+    Column("by", String(64), nullable=False),
+)
+
+sites = Table(
+    "sites",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=True),
+    Column("at", Utc, nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("content", JSON, nullable=False),  # dicom_ai.site.SiteTables
+)

@@ -1,0 +1,280 @@
+"""One probe per reason: it gives real input to the real part and returns the reason that came of it.
+
+The inputs are what a hospital could send or a machine could suffer. `tests/unit/test_reasons.py` runs them.
+"""
+
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import MPEG4HP41, RawDataStorage
+
+from dicom_ai.classify.catalogue import Installed
+from dicom_ai.classify.runtime import Classifier
+from dicom_ai.crop.cropper import Cropper
+from dicom_ai.engine import StepFailed
+from dicom_ai.errors import DicomAIError
+from dicom_ai.instance import OUR_MANUFACTURER
+from dicom_ai.receive.scan import require_match, scan
+from dicom_ai.report.header import part10
+from dicom_ai.simulate.exam import Shot
+from dicom_ai.site import SiteTables
+from dicom_ai.store import tables
+from dicom_ai.store.files import Disk
+from tests.ledger import Place, place
+from tests.peers import free_port
+from tests.unit.tiny_model import kept_pixels
+from tests.workplace import Workplace, destination, lung, pacs, small_cropper, tiny, workplace
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a probe may use: a folder of its own, and parts that cost time to make."""
+
+    folder: Path
+    cropper: Cropper
+    model: Installed
+
+    def work(self, *, site: SiteTables | None = None, models: tuple[Installed, ...] | None = None) -> Workplace:
+        there = (self.model,) if models is None else models
+        return workplace(self.folder / "data", self.cropper, there, site=site)
+
+    def cropped(self, ds: Dataset, cropper: Cropper | None = None) -> str | None:
+        path = self.folder / "object.dcm"
+        path.write_bytes(part10(ds))
+        return (cropper or self.cropper).crop(path, 4)[0].reason
+
+
+def still() -> Dataset:
+    """One sound object."""
+    (ds,) = lung(Shot(frozenset({"b_lines"})))
+    return ds
+
+
+def of_error(call: Callable[[], object]) -> str | None:
+    with pytest.raises(DicomAIError) as caught:
+        call()
+    return caught.value.reason
+
+
+def unreadable(parts: Parts) -> str | None:
+    return of_error(lambda: scan(b"not a data set", "1.2.840.10008.1.2.1"))
+
+
+def sop_mismatch(parts: Parts) -> str | None:
+    ds = still()
+    return of_error(lambda: require_match(ds, RawDataStorage, ds.SOPInstanceUID))
+
+
+def conflict(parts: Parts) -> str | None:
+    here = place(parts.folder / "data")
+    (_, second) = here.keeper.keep([here.spooled(1), here.spooled(1, content=b"other content")])
+    return second.reason
+
+
+def no_space(parts: Parts) -> str | None:
+    here = place(parts.folder / "data", min_free_mib=1 << 40)
+    return of_error(here.files.new_spool)
+
+
+def store_failed(parts: Parts) -> str | None:
+    def broken(path: Path) -> None:
+        raise OSError(errno.EIO, "disk")
+
+    here = place(parts.folder / "data", disk=Disk(sync_file=broken))
+    return here.keeper.keep([here.spooled(1)])[0].reason
+
+
+def object_reason(here: Place) -> str | None:
+    (row,) = here.rows(tables.objects)
+    return str(row.reason)
+
+
+def not_ultrasound(parts: Parts) -> str | None:
+    here = place(parts.folder / "data")
+    here.keeper.keep([here.spooled(1, sop_class_uid=str(RawDataStorage))])
+    return object_reason(here)
+
+
+def own_result(parts: Parts) -> str | None:
+    here = place(parts.folder / "data")
+    here.keeper.keep([here.spooled(1, manufacturer=OUR_MANUFACTURER, is_own_result=True)])
+    return object_reason(here)
+
+
+def no_task(parts: Parts) -> str | None:
+    here = place(parts.folder / "data", task=lambda *_: None)
+    here.keeper.keep([here.spooled(1)])
+    return object_reason(here)
+
+
+def mixed_patient(parts: Parts) -> str | None:
+    first, second = lung()
+    second.PatientID = "ANOTHER"
+    work = parts.work()
+    work.receive(first, second)
+    work.closed_set()
+    (reason,) = {row.reason for row in work.rows(tables.objects)}
+    return str(reason)
+
+
+def unsupported_syntax(parts: Parts) -> str | None:
+    (ds,) = lung(Shot(frozenset({"b_lines"}), frames=2))
+    ds.file_meta.TransferSyntaxUID = MPEG4HP41
+    return parts.cropped(ds)
+
+
+def decode_failed(parts: Parts) -> str | None:
+    ds = still()
+    ds.PixelData = ds.PixelData[: len(ds.PixelData) // 2]
+    return parts.cropped(ds)
+
+
+class Fatal:
+    """A cropper whose children are killed as soon as they are there, as a system short of memory does it."""
+
+    def __init__(self) -> None:
+        self.cropper = small_cropper()
+        self._spared = _children()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Cropper:
+        self._thread.start()
+        return self.cropper.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.cropper.close()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.01):
+            for pid in _children() - self._spared:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _children() -> set[int]:
+    """Decoding children of this process."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for pid in (task / "children").read_text().split():
+                if b"crop.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.add(int(pid))
+    return found
+
+
+def decoder_died(parts: Parts) -> str | None:
+    with Fatal() as cropper:
+        return parts.cropped(still(), cropper)
+
+
+def decode_timeout(parts: Parts) -> str | None:
+    with small_cropper(timeout_s=0.01) as cropper:  # a child takes longer to start
+        return parts.cropped(still(), cropper)
+
+
+def no_regions(parts: Parts) -> str | None:
+    ds = still()
+    del ds.SequenceOfUltrasoundRegions
+    return parts.cropped(ds)
+
+
+def regions_not_believed(parts: Parts) -> str | None:
+    ds = still()
+    ds.SequenceOfUltrasoundRegions[0].RegionLocationMaxX1 = ds.Columns + 40
+    return parts.cropped(ds)
+
+
+def no_picture(parts: Parts) -> str | None:
+    ds = still()
+    ds.PixelData = bytes(len(ds.PixelData))
+    return parts.cropped(ds)
+
+
+def witnesses_disagree(parts: Parts) -> str | None:
+    ds = still()
+    item = ds.SequenceOfUltrasoundRegions[0]
+    item.RegionLocationMaxX1 = (item.RegionLocationMinX0 + item.RegionLocationMaxX1) // 2  # of a smaller picture
+    return parts.cropped(ds)
+
+
+def no_model(parts: Parts) -> str | None:
+    work = parts.work(site=SiteTables(destinations=(destination(1, test=False),)))
+    work.answered(still())
+    return str(work.deliveries("report")[0].reason)
+
+
+def no_model_at_all(parts: Parts) -> str | None:
+    return of_error(lambda: parts.work(models=()).analyst.model_for("lung-signs"))
+
+
+def non_finite(parts: Parts) -> str | None:
+    """A card whose scaling overflows on pixels, although the network answers its test vectors."""
+    tiny(parts.folder / "model", input={"size": 64, "channels": 1, "mean": [0.5], "std": [1e-40]})
+    network = Classifier(parts.folder / "model", device="cpu")
+    return of_error(lambda: network.score(kept_pixels(1)))
+
+
+def analysis_failed(parts: Parts) -> str | None:
+    work = parts.work()
+    work.receive(still())
+    set_id = work.closed_set()
+    work.story.failed(set_id, 99, StepFailed("OSError", "retry", None), "job")
+    return str(work.events("set_ended")[0]["reason"])
+
+
+def delivered(parts: Parts, *manners: str, tables_in_force: bool = True) -> Workplace:
+    with pacs(parts.folder / "pacs", *manners) as peer:
+        work = parts.work(site=SiteTables(destinations=(destination(peer.port),)))
+        work.receive(still())
+        if not tables_in_force:
+            work.site = SiteTables()
+        work.deliver()
+    return work
+
+
+def the_reason(work: Workplace) -> str | None:
+    (row,) = work.deliveries()
+    assert row.state == "dead"
+    return str(row.reason)
+
+
+def class_refused(parts: Parts) -> str | None:
+    return the_reason(delivered(parts, f"refuse:{still().SOPClassUID}"))
+
+
+def peer_failed(parts: Parts) -> str | None:
+    return the_reason(delivered(parts, "status:C000"))
+
+
+def no_destination(parts: Parts) -> str | None:
+    return the_reason(delivered(parts, tables_in_force=False))
+
+
+def attempts_spent(parts: Parts) -> str | None:
+    work = parts.work(site=SiteTables(destinations=(destination(free_port()),)))
+    work.receive(still())
+    work.here.clock.forward(3601)  # the retention time of these tests is an hour
+    work.deliver()
+    return the_reason(work)
+
+
+PROBES: dict[str, Callable[[Parts], str | None]] = {
+    probe.__name__: probe
+    for probe in (
+        unreadable, sop_mismatch, conflict, no_space, store_failed, not_ultrasound, own_result, no_task, mixed_patient,
+        unsupported_syntax, decode_failed, decoder_died, decode_timeout, no_regions, regions_not_believed, no_picture,
+        witnesses_disagree, no_model, non_finite, analysis_failed, class_refused, peer_failed, no_destination,
+        attempts_spent,
+    )
+}  # fmt: skip

@@ -15,6 +15,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from sqlalchemy import Connection, Engine
 
+from dicom_ai import points
 from dicom_ai.analysis import header
 from dicom_ai.deliver.association import Association
 from dicom_ai.deliver.negotiate import REPORT_SYNTAX, Wanted, choose_report_class, report_contexts
@@ -109,7 +110,9 @@ class Courier:
         left = {parcel.due.id: parcel for parcel in parcels}
         try:
             with self._sender.associate(target, wanted) as association:
+                points.reached("before-send")
                 for outcome in deliver_batch(association, self._items(parcels, association, left)):
+                    points.reached("after-answer")
                     self._record(left.pop(outcome.id), outcome)
         except PeerUnreachable:
             pass  # what is left goes back to the queue below

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dicom_ai.errors import REASONS
+from dicom_ai.reasons import REASONS
 
 
 def print_row(row: Mapping[str, Any]) -> None:

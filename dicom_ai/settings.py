@@ -6,6 +6,7 @@ here: they are versioned ledger rows, filled from a site file by `dicom-ai apply
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from dicom_ai.errors import SettingsError
+from dicom_ai.points import VARIABLE as KILL_AT
 
 PREFIX = "DICOM_AI_"
 
@@ -52,6 +54,10 @@ class Receive(Section):
     max_object_mib: int = Field(2048, ge=1, description="largest object accepted, MiB")
     idle_timeout_s: float = Field(60.0, gt=0, description="an association silent this long is aborted, seconds")
     known_peers_only: bool = Field(False, description="accept only calling AE titles listed as peers")
+    conflict: Literal["keep", "refuse"] = Field(
+        "keep", description="same UID with other content: keep it for a person to decide, or refuse it (0x0111)"
+    )
+    deflated: bool = Field(False, description="accept deflated data sets")
 
 
 class Store(Section):
@@ -83,6 +89,34 @@ class Classify(Section):
     workers: int = Field(2, ge=1, le=16, description="source sets prepared at once")
 
 
+class Model(Section):
+    """One task."""
+
+    enabled: bool = Field(True, description="false: no analysis for this task; objects are kept and forwarded")
+
+
+class Models(Section):
+    """Which tasks are analysed. TOML: [models.lung-signs]; environment: DICOM_AI_MODELS__LUNG_SIGNS__ENABLED."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+    lung_signs: Model = Field(Model(), alias="lung-signs", description="A-lines, B-lines, effusion, consolidation")
+    uterine_lesions: Model = Field(Model(), alias="uterine-lesions", description="polyp, submucous fibroid")
+
+    def is_enabled(self, task: str) -> bool:
+        """Whether objects of a task ("lung-signs", "uterine-lesions") are analysed."""
+        model: Model = getattr(self, task.replace("-", "_"))
+        return model.enabled
+
+
+class Report(Section):
+    """What goes to the PACS."""
+
+    on_failure: Literal["report", "alarm"] = Field(
+        "report", description="a study that cannot be analysed: an Indeterminate report with its reason, or an alarm"
+    )
+
+
 class Deliver(Section):
     """Sending."""
 
@@ -112,6 +146,8 @@ class Settings(BaseSettings):
     store: Store = Store()
     crop: Crop = Crop()
     classify: Classify = Classify()
+    models: Models = Models()
+    report: Report = Report()
     deliver: Deliver = Deliver()
     log: Log = Log()
 
@@ -168,13 +204,17 @@ def _bound(file: Path) -> type[Settings]:
 
 def _unknown_variables() -> list[str]:
     """A misspelled section in a variable would be ignored silently; compare every variable with the names."""
-    known = {
-        f"{PREFIX}{section}__{field}".upper()
-        for section, info in Settings.model_fields.items()
-        for field in getattr(info.annotation, "model_fields", {})
-    } | {f"{PREFIX}{section}".upper() for section in Settings.model_fields}
+    known = set(_names(Settings, PREFIX))
     return [
         f"{name}: unknown environment variable"
         for name in sorted(os.environ)
-        if name.upper().startswith(PREFIX) and name.upper() not in known
+        if name.upper().startswith(PREFIX) and name.upper() not in known | {KILL_AT}
     ]
+
+
+def _names(section: Any, before: str) -> Iterator[str]:
+    for field, info in section.model_fields.items():
+        name = f"{before}{field}".upper()
+        yield name
+        if hasattr(info.annotation, "model_fields"):
+            yield from _names(info.annotation, f"{name}__")

@@ -46,6 +46,7 @@ class Destination(_Row):
     port: int = Field(ge=1, le=65535)
     forward: Literal["all", "none"] = "none"
     results: bool = True
+    release: Literal["store", "hold"] = "store"  # hold: results wait until a person releases them
     test: bool = False  # results of demonstration models go only to destinations marked as test
 
 

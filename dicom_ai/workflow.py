@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from dbos import DBOS
 
+from dicom_ai import points
 from dicom_ai.analysis import Analyst, Case, Examined, Heat
 from dicom_ai.delivery import Courier, Ledger
 from dicom_ai.engine import StepFailed, last_step, step
@@ -35,8 +36,6 @@ from dicom_ai.store.workfiles import WorkFiles, work_folder
 MAX_RECOVERIES = 20  # restarts of the process a workflow survives; the decoding children take the poison, not we
 _RETRIES_S = (5, 15, 60, 300, 900)  # pauses of a failed analysis
 _PASSING = ("decoder_died", "decode_timeout")  # of an object that was cropped once: the machine's fault, not its own
-
-
 Jobs = Callable[[str], Mapping[str, str]]
 """Gives jobs of a workflow: id -> first argument."""
 
@@ -133,6 +132,7 @@ class Story:
             if outcome is None or outcome.status != "cropped" or self._frames_of(member, outcome, model):
                 continue
             kept, heat, frames = self._evidence(member, outcome, model)
+            points.reached("after-inference")
             self._work.save(_work_name(member, model), kept, heat)  # before the scores, which say that it holds heat
             with write(parts.ledger.engine) as connection:
                 crop = analyses.outcome_digest(outcome)

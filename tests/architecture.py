@@ -11,7 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("dicom_ai", "models", "train")
 
-BASE = {f"dicom_ai.{name}" for name in ("instance", "finding", "kept", "errors", "ports", "settings", "site")}
+_VALUES = ("instance", "finding", "kept", "reasons", "errors", "points", "ports", "settings", "site")
+BASE = {f"dicom_ai.{name}" for name in _VALUES}
 OBSERVE = {f"dicom_ai.{name}" for name in ("log", "metrics", "audit")}
 EDGES = ("receive", "store", "deliver", "archive")
 TORCH_FREE = tuple(f"dicom_ai.{stage}" for stage in ("receive", "store", "crop", "report", "deliver"))
@@ -21,7 +22,9 @@ MAY_IMPORT: dict[str, set[str]] = {  # the longest matching prefix decides what 
     "models.card": set(),
     **dict.fromkeys(BASE, BASE),
     **dict.fromkeys(OBSERVE, BASE | OBSERVE),
-    "dicom_ai.errors": set(),
+    "dicom_ai.reasons": set(),
+    "dicom_ai.errors": {"dicom_ai.reasons"},
+    "dicom_ai.points": set(),
     "dicom_ai.instance": {"dicom_ai.errors"},
     "dicom_ai.kept": {"dicom_ai.errors"},
     "dicom_ai.finding": {"dicom_ai.errors"},

@@ -25,6 +25,7 @@ from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.dsutils import split_dataset
 from pynetdicom.presentation import build_context
 
+from dicom_ai import points
 from dicom_ai.deliver.address import is_ae_title
 from dicom_ai.deliver.negotiate import MAX_CONTEXTS, Wanted
 from dicom_ai.errors import PeerRefused, PeerUnreachable, ResourceError, UnreadableInstance
@@ -123,8 +124,11 @@ class Association:
         dul, dimse = self._negotiated.dul, self._negotiated.dimse
         message.primitive_to_message(request)
         largest = min(dimse.maximum_pdu_size or _LARGEST_PDU, _LARGEST_PDU)
-        for fragment in message.encode_msg(context_id, largest):
+        for number, fragment in enumerate(message.encode_msg(context_id, largest)):
             self._wait_until_queued_below(_QUEUED_PDUS)
+            if number == 2:  # command and a part of the data set; small objects have no middle
+                self._wait_until_queued_below(1)
+                points.reached("mid-send")
             dul.send_pdu(fragment)
         self._wait_until_queued_below(1)  # the time limit of the response begins when the last byte is handed over
         _, response = dimse.get_msg(block=True)

@@ -5,8 +5,8 @@ What this is not: codes (`code`), whose meanings have their own table.
 
 from collections.abc import Sequence
 
-from dicom_ai.errors import REASONS
 from dicom_ai.finding import Finding, State
+from dicom_ai.reasons import REASONS
 from dicom_ai.report.code import STATES, class_terms
 from dicom_ai.report.content import Analysis, ReportContent
 

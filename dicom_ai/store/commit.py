@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, or_, select
 from sqlalchemy.exc import DataError, IntegrityError
 
+from dicom_ai import points
 from dicom_ai.errors import ConflictingInstance, DicomAIError, ResourceError
 from dicom_ai.ports import Enqueue, Receipt, Spooled
 from dicom_ai.site import SiteTables
@@ -127,6 +128,8 @@ class Keeper:
             for spooled, kept in verdicts.conflicts:
                 intake.conflict(spooled, kept)
             intake.finish(self.enqueue)
+            points.reached("before-commit")
+        points.reached("after-commit")
 
 
 def known(engine: Engine, digests: Sequence[str]) -> set[str]:

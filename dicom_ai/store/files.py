@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicom_ai import points
 from dicom_ai.errors import InputError, OutOfSpace, ResourceError
 from dicom_ai.ports import data_set_digest
 
@@ -126,9 +127,11 @@ class ObjectStore:
         with self._translated():
             for path, digest in spooled:
                 self._sync(self._disk.sync_file, path if path.exists() else self.path(digest))
+            points.reached("after-fsync")
             for path, digest in spooled:
                 if path.exists():  # a repeated call finds what the first one moved
                     self._disk.rename(path, self.path(digest))
+            points.reached("after-rename")
             for folder in sorted({self.path(digest).parent for _, digest in spooled}):
                 self._sync(self._disk.sync_directory, folder)
 

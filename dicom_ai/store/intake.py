@@ -109,11 +109,14 @@ class Intake:
         """Another object under the SOP Instance UID of the object `kept`; it is not kept."""
         self._connection.execute(
             insert(tables.conflicts).values(
+                kind="object",
+                study=self._touch(spooled),
                 sop_uid=spooled.instance.sop_instance_uid,
                 kept=kept,
                 digest=spooled.digest,
                 peer=spooled.calling_ae,
                 at=self._now,
+                differs=[],
                 state="refused",
             )
         )

@@ -66,30 +66,44 @@ objects = Table(
     "objects",
     metadata,
     Column("digest", String(64), primary_key=True),  # SHA-256 of data set as received + transfer syntax
-    Column("sop_uid", String(64), nullable=False, unique=True),
+    Column("sop_uid", String(64), nullable=False, index=True),
     Column("sop_class", String(64), nullable=False),
     Column("transfer_syntax", String(64), nullable=False),
     Column("size", Integer, nullable=False),
     Column("peer", String(16), nullable=False),  # calling AE title
     Column("called", String(16), nullable=False),
     Column("received_at", Utc, nullable=False),
-    Column("state", String(16), nullable=False),  # stored | analysed | quarantined | forwarded-only
+    # stored | analysed | quarantined | forwarded-only, or of an object that does not stand: conflict | replaced
+    Column("state", String(16), nullable=False),
     Column("reason", String(32)),
     Column("study", ForeignKey("studies.id"), nullable=False, index=True),
     Column("identity", ForeignKey("identity.id"), nullable=False),
     Column("facts", JSON, nullable=False),  # dicom_ai.instance.Instance without identity
 )
 
+NOT_STANDING = ("conflict", "replaced")
+"""States of an object that another one of the same SOP Instance UID stands for: never analysed, never sent."""
+
+_IS_STANDING = objects.c.state.not_in(NOT_STANDING)
+Index("objects_standing", objects.c.sop_uid, unique=True, sqlite_where=_IS_STANDING, postgresql_where=_IS_STANDING)
+
 conflicts = Table(
     "conflicts",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("sop_uid", String(64), nullable=False, index=True),
-    Column("kept", ForeignKey("objects.digest"), nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("peer", String(16), nullable=False),
+    Column("kind", String(8), nullable=False),  # object: one UID, two contents | patient: one set, two Patient IDs
+    Column("study", ForeignKey("studies.id"), nullable=False, index=True),
+    Column("set", ForeignKey("sets.id")),  # of kind patient
+    Column("sop_uid", String(64), index=True),  # of kind object, as the next three
+    Column("kept", ForeignKey("objects.digest")),
+    Column("digest", String(64)),  # of the later object; in `objects` unless it was refused
+    Column("peer", String(16)),
     Column("at", Utc, nullable=False),
-    Column("state", String(16), nullable=False),  # refused
+    Column("differs", JSON, nullable=False),  # keywords of patient and study identity that differ; never values
+    Column("state", String(16), nullable=False),  # refused | open | resolved
+    Column("choice", String(16)),  # what the person chose: kept | new, or the id of an identity
+    Column("resolved_at", Utc),
+    Column("by", String(64)),
 )
 
 associations = Table(
@@ -193,6 +207,28 @@ deliveries = Table(
     UniqueConstraint("destination", "object"),
     UniqueConstraint("destination", "result"),
     Index("deliveries_due", "study", "destination", "state"),
+)
+
+recalls = Table(
+    "recalls",
+    metadata,
+    Column("conflict", ForeignKey("conflicts.id"), primary_key=True),
+    Column("delivery", ForeignKey("deliveries.id"), primary_key=True),  # had reached its destination
+    Column("at", Utc, nullable=False),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Utc, nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("study", ForeignKey("studies.id"), index=True),
+    Column("set", ForeignKey("sets.id")),
+    Column("conflict", ForeignKey("conflicts.id")),
+    Column("delivery", ForeignKey("deliveries.id")),
+    Column("state", String(8), nullable=False),  # open | over
+    Column("over_at", Utc),
 )
 
 outbox = Table(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from dicom_ai.errors import REASONS
+from dicom_ai.reasons import REASONS
 from dicom_ai.simulate.exam import Shot, exam
 from dicom_ai.simulate.patients import patient_of
 from tests.e2e.scanner import part10

@@ -19,7 +19,7 @@ import pytest
 from pydicom import dcmread
 
 import dicom_ai
-from dicom_ai.errors import REASONS
+from dicom_ai.reasons import REASONS
 from dicom_ai.simulate.exam import Shot, exam
 from dicom_ai.simulate.patients import patient_of
 from tests.e2e.pacs import Simulated

@@ -2,9 +2,8 @@
 
 import pytest
 
-import dicom_ai.errors
+import dicom_ai.reasons
 from dicom_ai.errors import (
-    REASONS,
     After,
     ConflictingInstance,
     DicomAIError,
@@ -20,6 +19,7 @@ from dicom_ai.errors import (
     UnreadableInstance,
     WrongKind,
 )
+from dicom_ai.reasons import REASONS
 
 
 def subclasses(cls: type[DicomAIError]) -> list[type[DicomAIError]]:
@@ -112,7 +112,7 @@ def test_a_reason_belongs_to_a_stage_and_its_code_is_a_plain_word(reason):
 
 
 def test_no_two_reasons_share_a_code_or_a_meaning():
-    assert len({reason.code for reason in REASONS.values()}) == len(dicom_ai.errors._REASONS)
+    assert len({reason.code for reason in REASONS.values()}) == len(dicom_ai.reasons._REASONS)
     assert len({reason.meaning for reason in REASONS.values()}) == len(REASONS)
     assert len({reason.meaning_zh for reason in REASONS.values()}) == len(REASONS)
 

@@ -10,7 +10,7 @@ import torch
 import dicom_ai
 from dicom_ai.classify.catalogue import Installed
 from dicom_ai.crop.cropper import Cropper
-from dicom_ai.errors import REASONS
+from dicom_ai.reasons import REASONS
 from dicom_ai.store import tables
 from tests.reasons import PROBES, Parts, delivered, no_model_at_all, still
 from tests.workplace import small_cropper, tiny

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from dicom_ai.errors import REASONS
 from dicom_ai.finding import Finding, FrameScore, ImageScore, Rules, State
+from dicom_ai.reasons import REASONS
 from dicom_ai.report.content import (
     ModelFacts,
     Reference,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_ai.errors import REASONS
+from dicom_ai.reasons import REASONS
 from dicom_ai.rows import print_reasons, print_row, print_table
 
 

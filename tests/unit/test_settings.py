@@ -29,7 +29,7 @@ def test_without_a_file_the_defaults_hold():
 
 def test_the_shipped_file_names_every_setting_with_its_default():
     told = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
-    assert told == Settings().model_dump(mode="json")
+    assert told == Settings().model_dump(mode="json", by_alias=True)
     assert read_settings(SHIPPED) == Settings()
 
 
@@ -39,6 +39,17 @@ def test_every_setting_is_explained():
         for name, field in type(info.default).model_fields.items():
             assert field.description
             assert f"# {field.description}" in text, name
+
+
+@pytest.mark.parametrize("name", ["LUNG_SIGNS", "UTERINE_LESIONS"])
+def test_a_task_is_switched_off_by_file_or_environment(name, tmp_path, monkeypatch):
+    task = name.lower().replace("_", "-")
+    assert Settings().models.is_enabled(task)
+    assert not read_settings(written(tmp_path, f"[models.{task}]\nenabled = false\n")).models.is_enabled(task)
+    monkeypatch.setenv(f"DICOM_AI_MODELS__{name}__ENABLED", "false")
+    settings = read_settings(written(tmp_path, ""))
+    assert not settings.models.is_enabled(task)
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings  # as the roles are told
 
 
 def test_the_environment_overrides_the_file(tmp_path, monkeypatch):

@@ -7,9 +7,10 @@ from collections import Counter
 import pytest
 from sqlalchemy import event
 
-from dicom_ai.errors import REASONS, LedgerUnavailable, OutOfSpace
+from dicom_ai.errors import LedgerUnavailable, OutOfSpace
 from dicom_ai.instance import US_IMAGE
 from dicom_ai.ports import Receipt
+from dicom_ai.reasons import REASONS
 from dicom_ai.store import tables
 from dicom_ai.store.commit import known
 from dicom_ai.store.committer import Committer

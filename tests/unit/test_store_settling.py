@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dicom_ai.errors import REASONS
+from dicom_ai.reasons import REASONS
 from dicom_ai.store import settling, tables
 from dicom_ai.store.database import write
 from dicom_ai.store.settling import Settled

@@ -156,26 +156,42 @@ def upgrade() -> None:
             ["studies.id"],
         ),
         sa.PrimaryKeyConstraint("digest"),
-        sa.UniqueConstraint("sop_uid"),
     )
     op.create_index(op.f("ix_objects_study"), "objects", ["study"], unique=False)
+    op.create_index(op.f("ix_objects_sop_uid"), "objects", ["sop_uid"], unique=False)
+    is_standing = sa.text("state NOT IN ('conflict', 'replaced')")
+    op.create_index(
+        "objects_standing",
+        "objects",
+        ["sop_uid"],
+        unique=True,
+        sqlite_where=is_standing,
+        postgresql_where=is_standing,
+    )
 
     op.create_table(
         "conflicts",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("sop_uid", sa.String(length=64), nullable=False),
-        sa.Column("kept", sa.String(length=64), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("peer", sa.String(length=16), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("study", sa.String(length=32), nullable=False),
+        sa.Column("set", sa.String(length=32), nullable=True),
+        sa.Column("sop_uid", sa.String(length=64), nullable=True),
+        sa.Column("kept", sa.String(length=64), nullable=True),
+        sa.Column("digest", sa.String(length=64), nullable=True),
+        sa.Column("peer", sa.String(length=16), nullable=True),
         sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("differs", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["kept"],
-            ["objects.digest"],
-        ),
+        sa.Column("choice", sa.String(length=16), nullable=True),
+        sa.Column("resolved_at", sa.DateTime(), nullable=True),
+        sa.Column("by", sa.String(length=64), nullable=True),
+        sa.ForeignKeyConstraint(["kept"], ["objects.digest"]),
+        sa.ForeignKeyConstraint(["set"], ["sets.id"]),
+        sa.ForeignKeyConstraint(["study"], ["studies.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(op.f("ix_conflicts_sop_uid"), "conflicts", ["sop_uid"], unique=False)
+    op.create_index(op.f("ix_conflicts_study"), "conflicts", ["study"], unique=False)
 
     op.create_table(
         "crops",
@@ -270,3 +286,31 @@ def upgrade() -> None:
         sa.UniqueConstraint("destination", "result"),
     )
     op.create_index("deliveries_due", "deliveries", ["study", "destination", "state"], unique=False)
+
+    op.create_table(
+        "recalls",
+        sa.Column("conflict", sa.Integer(), nullable=False),
+        sa.Column("delivery", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["conflict"], ["conflicts.id"]),
+        sa.ForeignKeyConstraint(["delivery"], ["deliveries.id"]),
+        sa.PrimaryKeyConstraint("conflict", "delivery"),
+    )
+    op.create_table(
+        "alarms",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.Column("study", sa.String(length=32), nullable=True),
+        sa.Column("set", sa.String(length=32), nullable=True),
+        sa.Column("conflict", sa.Integer(), nullable=True),
+        sa.Column("delivery", sa.Integer(), nullable=True),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("over_at", sa.DateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["conflict"], ["conflicts.id"]),
+        sa.ForeignKeyConstraint(["delivery"], ["deliveries.id"]),
+        sa.ForeignKeyConstraint(["set"], ["sets.id"]),
+        sa.ForeignKeyConstraint(["study"], ["studies.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_alarms_study"), "alarms", ["study"], unique=False)

@@ -1,0 +1,139 @@
+"""The closed list of reasons: why an object was refused, quarantined, held or given up, and what a person can do.
+
+What this is not: the errors that carry them (those are `errors`). `dicom-ai reasons` prints this list; a test shows
+each reason produced by some input.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One entry of the closed list of reasons: what happened (English, Chinese) and what a person can do."""
+
+    code: str
+    stage: str
+    meaning: str
+    meaning_zh: str
+    remedy: str
+
+
+_REASONS = (
+    Reason(
+        "unreadable", "receive", "The bytes are not a readable DICOM data set", "字节不是可读的DICOM数据集",
+        "Export the object again from the scanner or the PACS and send it again.",
+    ),
+    Reason(
+        "sop_mismatch", "receive", "The data set names another SOP class or instance than the request",
+        "数据集与请求的SOP类或实例不一致", "Report it to the maker of the sending device: its C-STORE is wrong.",
+    ),
+    Reason(
+        "conflict", "receive", "An object with the same SOP Instance UID but other content is kept already",
+        "已存在相同SOP实例UID但内容不同的对象",
+        "Compare both with `dicom-ai conflicts list` and choose one with `dicom-ai conflicts resolve`.",
+    ),
+    Reason(
+        "replaced", "receive", "A person chose another object of the same SOP Instance UID",
+        "已由人工选择同一SOP实例UID的另一对象",
+        "Nothing to do; the object stays in the store.",
+    ),
+    Reason(
+        "no_space", "store", "The data folder has no room for another object", "数据目录空间不足",
+        "Free space or enlarge the disk; the sender repeats the object.",
+    ),
+    Reason(
+        "store_failed", "store", "The object could not be written or committed", "对象无法写入或提交",
+        "Look at the disk and the ledger of the service; the sender repeats the object.",
+    ),
+    Reason(
+        "not_ultrasound", "receive", "The object is not an ultrasound image; it is forwarded but never analysed",
+        "不是超声图像；仅转发，不分析", "Nothing to do, unless the scanner stores its images under a wrong SOP class.",
+    ),
+    Reason(
+        "own_result", "receive", "The object is a result of this service; it is never analysed again",
+        "对象是本服务的结果；不再分析", "Stop the route that sends results back to this service.",
+    ),
+    Reason(
+        "no_task", "receive", "No route says which task this object belongs to", "没有规则指明该对象的任务",
+        "Add a route for this device or exam to deploy/site.toml and run `dicom-ai apply`, or pass --task.",
+    ),
+    Reason(
+        "mixed_patient", "store", "The study holds objects of more than one Patient ID", "同一检查包含多个患者ID",
+        "Look with `dicom-ai conflicts list`; say which patient is right with `dicom-ai conflicts resolve`.",
+    ),
+    Reason(
+        "unsupported_syntax", "crop", "No decoder for this transfer syntax", "没有该传输语法的解码器",
+        "Let the scanner send uncompressed, RLE or JPEG Baseline.",
+    ),
+    Reason(
+        "decode_failed", "crop", "The pixel data could not be decoded", "像素数据无法解码",
+        "Look at the object in a viewer; export it again if it is damaged.",
+    ),
+    Reason(
+        "decoder_died", "crop", "The decoding process died or reached its memory limit", "解码进程崩溃或超出内存限制",
+        "Raise crop.memory_mib if the object is large and sound; otherwise report the object.",
+    ),
+    Reason(
+        "decode_timeout", "crop", "Decoding took longer than allowed", "解码超时",
+        "Raise crop.timeout_s if the object is large and sound; otherwise report the object.",
+    ),
+    Reason(
+        "no_regions", "crop", "The object states no ultrasound region", "对象未声明超声区域",
+        "Switch on region calibration in the scanner's DICOM settings.",
+    ),
+    Reason(
+        "regions_not_believed", "crop", "No stated ultrasound region can be believed", "声明的超声区域不可信",
+        "A router or archive may have resized the picture; send the original.",
+    ),
+    Reason(
+        "no_picture", "crop", "No ultrasound picture was found in the pixels", "像素中未找到超声图像",
+        "Look at the object: the probe may have been in the air, or the picture is too dark or too small.",
+    ),
+    Reason(
+        "witnesses_disagree", "crop", "The stated region and the picture found in the pixels do not agree",
+        "声明区域与像素中的图像不一致", "Look at the object; the layout may be new or the picture may be overlaid.",
+    ),
+    Reason(
+        "disabled", "classify", "Analysis for this task is switched off", "该任务的分析已关闭",
+        "Set models.<task>.enabled = true and start again, then run `dicom-ai studies again`.",
+    ),
+    Reason(
+        "no_model", "classify", "No validated model is installed for this task and destination",
+        "该任务和目的地未安装经验证的模型", "Install a research or clinical model, or mark the destination as test.",
+    ),
+    Reason(
+        "non_finite", "classify", "The network gave an output that is not a number", "网络输出非数值",
+        "Run `dicom-ai serve` again; if it repeats, install another model.",
+    ),
+    Reason(
+        "analysis_failed", "classify", "The analysis failed again and again", "分析多次失败",
+        "Look at the log of the service for the class of the error and report it.",
+    ),
+    Reason(
+        "not_released", "deliver", "The destination takes results only after a person has released them",
+        "该目的地的结果需人工放行后发送", "Look at the result, then run `dicom-ai deliveries release`.",
+    ),
+    Reason(
+        "identity_conflict", "deliver", "Objects of this study contradict each other about patient or study",
+        "该检查的对象在患者或检查身份上相互矛盾",
+        "Resolve the conflict with `dicom-ai conflicts resolve`; results go out or are replaced then.",
+    ),
+    Reason(
+        "class_refused", "deliver", "The destination accepts none of the forms this object can take",
+        "目的地不接受该对象的任何形式", "Let the PACS accept the SOP class, or set forward = \"none\" for it.",
+    ),
+    Reason(
+        "peer_failed", "deliver", "The destination answered with a failure that will not pass", "目的地返回永久性失败",
+        "Look at the status in `deliveries`; correct the cause and retry.",
+    ),
+    Reason(
+        "no_destination", "deliver", "The destination was taken out of the site's tables", "目的地已从站点配置中移除",
+        "Nothing to do if that was meant; else put it back into deploy/site.toml and run `dicom-ai apply`.",
+    ),
+    Reason(
+        "attempts_spent", "deliver", "The destination could not be reached or stayed unwell for the retention time",
+        "在保留时间内目的地不可达或异常", "Restore the destination, then retry the delivery.",
+    ),
+)  # fmt: skip
+
+REASONS: dict[str, Reason] = {reason.code: reason for reason in _REASONS}

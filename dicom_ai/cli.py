@@ -8,15 +8,13 @@ answer, not a failure.
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from dicom_ai import __version__, preflight
+from dicom_ai import __version__, cli_admin, preflight
+from dicom_ai.cli_options import AsJson, DataFolder, Paths, SettingsFile, To, logged, settings_of
 from dicom_ai.errors import DataFolderInUse, DicomAIError, SettingsError
-
-if TYPE_CHECKING:
-    from dicom_ai.settings import Settings
 
 app = typer.Typer(
     name="dicom-ai",
@@ -27,13 +25,7 @@ app = typer.Typer(
 )
 simulate_app = typer.Typer(help="A scanner or a PACS that exists only on this machine.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")
-
-SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", "-c", help="settings file (TOML); default: ./dicom_ai.toml if it is there")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON object per line on standard output")]
-Paths = Annotated[list[Path], typer.Argument(help="DICOM files or folders")]
-To = Annotated[str, typer.Option("--to", help="the node called, as AE@HOST:PORT", metavar="AE@HOST:PORT")]
+cli_admin.add_to(app)
 
 
 def main() -> None:
@@ -64,7 +56,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="print the 
 @app.command()
 def serve(
     settings: SettingsFile = None,
-    data: Annotated[Path | None, typer.Option(help="data folder; default: store.data of the settings")] = None,
+    data: DataFolder = None,
     port: Annotated[int | None, typer.Option(help="DICOM port; 0 takes a free one")] = None,
     roles: Annotated[str, typer.Option(help="processes to run, comma separated")] = "receive,work",
 ) -> None:
@@ -75,7 +67,7 @@ def serve(
     from dicom_ai import service
 
     raise typer.Exit(
-        service.serve(_logged(_settings(settings, data=data, port=port)), [r for r in roles.split(",") if r])
+        service.serve(logged(settings_of(settings, data=data, port=port)), [r for r in roles.split(",") if r])
     )
 
 
@@ -105,7 +97,7 @@ def analyse(
     from dicom_ai import offline
 
     request = offline.Request(tuple(paths), out, task=task, model=model, time=time)
-    raise typer.Exit(offline.analyse(request, _logged(_settings(settings)), as_json=json_rows))
+    raise typer.Exit(offline.analyse(request, logged(settings_of(settings)), as_json=json_rows))
 
 
 @app.command()
@@ -118,7 +110,7 @@ def crop(
     """Show what the crop keeps of each file, or why it keeps nothing."""
     from dicom_ai import offline_crop
 
-    raise typer.Exit(offline_crop.crop(paths, png, _logged(_settings(settings)), as_json=json_rows))
+    raise typer.Exit(offline_crop.crop(paths, png, logged(settings_of(settings)), as_json=json_rows))
 
 
 @app.command()
@@ -132,7 +124,7 @@ def send(
     """Send files or folders as they are; one association per study."""
     from dicom_ai import network
 
-    raise typer.Exit(network.send(paths, to, from_ae, _settings(settings), as_json=json_rows))
+    raise typer.Exit(network.send(paths, to, from_ae, settings_of(settings), as_json=json_rows))
 
 
 @app.command()
@@ -140,7 +132,7 @@ def echo(to: To, settings: SettingsFile = None) -> None:
     """Ask a node whether it is there (C-ECHO)."""
     from dicom_ai import network
 
-    raise typer.Exit(network.echo(to, _settings(settings)))
+    raise typer.Exit(network.echo(to, settings_of(settings)))
 
 
 @app.command()
@@ -148,12 +140,12 @@ def apply(
     site: Annotated[Path, typer.Argument(help="site file: peers, routes, destinations")] = Path("deploy/site.toml"),
     by: Annotated[str, typer.Option(help="who puts it into force; kept with the version")] = "cli",
     settings: SettingsFile = None,
-    data: Annotated[Path | None, typer.Option(help="data folder")] = None,
+    data: DataFolder = None,
 ) -> None:
     """Put a site file into force: a new version in the ledger, read by the running service within seconds."""
     from dicom_ai import service
 
-    typer.echo(service.apply_site(site, by, _settings(settings, data=data)))
+    typer.echo(service.apply_site(site, by, settings_of(settings, data=data)))
 
 
 @app.command()
@@ -194,22 +186,3 @@ def simulate_pacs(
     from dicom_ai import network
 
     raise typer.Exit(network.simulate_pacs(port, out, manners or [], lambda: datetime.now(UTC)))
-
-
-def _settings(path: Path | None, *, data: Path | None = None, port: int | None = None) -> "Settings":
-    from dicom_ai.settings import read_settings
-
-    overrides: dict[str, dict[str, Any]] = {}
-    if data is not None:
-        overrides["store"] = {"data": data}
-    if port is not None:
-        overrides["receive"] = {"port": port}
-    return read_settings(path, **overrides)
-
-
-def _logged(settings: "Settings") -> "Settings":
-    """Set up the log of a command that works through objects; the others say what matters in one sentence."""
-    from dicom_ai import log
-
-    log.configure(settings.log.level, settings.log.format)
-    return settings

@@ -65,7 +65,11 @@ FILE_OR_BUFFER = {"dcmread", "dcmwrite", "save_as"}  # pure only on a buffer mad
 FORBIDDEN_STEMS = {"manager", "handler", "handlers", "base", "data", "process", "models", "common", "misc"}
 FORBIDDEN_WORDS = {"util", "utils", "helper", "helpers", "common", "misc"}
 MAX_FILE, MAX_FUNCTION, MAX_PARAMETERS = 300, 40, 6
-OPTIONS_ARE_PARAMETERS = ("dicom_ai.cli", "train.__main__")  # Typer: one parameter per command line option
+OPTIONS_ARE_PARAMETERS = (
+    "dicom_ai.cli",
+    "dicom_ai.cli_admin",
+    "train.__main__",
+)  # Typer: one parameter per command line option
 
 
 def our_modules() -> dict[str, Path]:

@@ -1,0 +1,41 @@
+"""Options that several commands share, and what turns them into settings. What this is not: commands."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dicom_ai.settings import Settings
+
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", "-c", help="settings file (TOML); default: ./dicom_ai.toml if it is there")
+]
+DataFolder = Annotated[Path | None, typer.Option("--data", help="data folder; default: store.data of the settings")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object per line on standard output")]
+Paths = Annotated[list[Path], typer.Argument(help="DICOM files or folders")]
+To = Annotated[str, typer.Option("--to", help="the node called, as AE@HOST:PORT", metavar="AE@HOST:PORT")]
+
+
+def settings_of(path: Path | None, *, data: Path | None = None, port: int | None = None) -> "Settings":
+    """The settings of a command: file and environment, and over them what stood on the command line.
+
+    Raises:
+        SettingsError: all problems at once; `main` shows them and ends with 2.
+    """
+    from dicom_ai.settings import read_settings
+
+    overrides: dict[str, dict[str, Any]] = {}
+    if data is not None:
+        overrides["store"] = {"data": data}
+    if port is not None:
+        overrides["receive"] = {"port": port}
+    return read_settings(path, **overrides)
+
+
+def logged(settings: "Settings") -> "Settings":
+    """Set up the log of a command that works through objects; the others say what matters in one sentence."""
+    from dicom_ai import log
+
+    log.configure(settings.log.level, settings.log.format)
+    return settings

@@ -112,7 +112,8 @@ class Courier:
             with self._sender.associate(target, wanted) as association:
                 points.reached("before-send")
                 for outcome in deliver_batch(association, self._items(parcels, association, left)):
-                    points.reached("after-answer")
+                    if outcome.status is not None:
+                        points.reached("after-answer")
                     self._record(left.pop(outcome.id), outcome)
         except PeerUnreachable:
             pass  # what is left goes back to the queue below

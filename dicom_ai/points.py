@@ -1,10 +1,10 @@
 """Named points of the way where a proof may stop the process dead: `kill -9` exactly there, and once.
 
-The environment variable DICOM_AI_KILL_AT is `POINT=FILE`: the first process that reaches the point while FILE exists
-removes it and kills itself; nobody is killed again until somebody makes the file anew. Unset, as in every hospital,
-a point costs one comparison.
+The environment variable DICOM_AI_KILL_AT names a folder. A process that reaches a point while the folder holds a file
+of that name removes the file and kills itself; nobody is killed there again until somebody makes the file anew. Unset,
+as in every hospital, a point costs one comparison.
 
-    DICOM_AI_KILL_AT=after-rename=/tmp/armed dicom-ai serve     # and: touch /tmp/armed
+    DICOM_AI_KILL_AT=/tmp/armed dicom-ai serve     # and, as often as you like: touch /tmp/armed/after-rename
 """
 
 import os
@@ -22,12 +22,12 @@ POINTS = (
     "mid-send",  # part of an object has gone out
     "after-answer",  # the destination has answered; the outcome is not committed
 )
-_NAME, _, _FILE = os.environ.get(VARIABLE, "").partition("=")
+_FOLDER = os.environ.get(VARIABLE, "")
 
 
 def reached(point: str) -> None:
     """Die here if that was asked for."""
-    if point == _NAME:
+    if _FOLDER:
         with suppress(FileNotFoundError):
-            os.unlink(_FILE)  # noqa: PTH108 - one system call: two processes cannot both remove it
+            os.unlink(f"{_FOLDER}/{point}")  # noqa: PTH108 - one system call: two processes cannot both remove it
             os.kill(os.getpid(), signal.SIGKILL)

@@ -126,7 +126,7 @@ class Association:
         largest = min(dimse.maximum_pdu_size or _LARGEST_PDU, _LARGEST_PDU)
         for number, fragment in enumerate(message.encode_msg(context_id, largest)):
             self._wait_until_queued_below(_QUEUED_PDUS)
-            if number == 2:  # command and a part of the data set; small objects have no middle
+            if number == 3:  # the command and a part of the data set are out; small objects have no middle
                 self._wait_until_queued_below(1)
                 points.reached("mid-send")
             dul.send_pdu(fragment)

@@ -1,5 +1,6 @@
 """Options that several commands share, and what turns them into settings. What this is not: commands."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,3 +40,8 @@ def logged(settings: "Settings") -> "Settings":
 
     log.configure(settings.log.level, settings.log.format)
     return settings
+
+
+def now() -> datetime:
+    """The clock of a command; everything below the command line takes it as an argument."""
+    return datetime.now(UTC)  # noqa: TID251

@@ -1,0 +1,77 @@
+"""What a command needs to look into the ledger, or to act on it, beside a running service or without one.
+
+What this is not: the service's own way in (`service.prepare` makes and migrates the ledger; a command never does).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Engine, make_url
+
+from dicom_ai.errors import SettingsError
+from dicom_ai.ports import Enqueue
+from dicom_ai.settings import Settings
+from dicom_ai.store.database import open_engine, revisions
+
+START_FIRST = "start the service once with `dicom-ai serve`, or put a site file into force with `dicom-ai apply`"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The ledger, the engine's enqueue and a clock of aware times: enough to act as the service does."""
+
+    engine: Engine
+    enqueue: Enqueue
+    clock: Callable[[], datetime]
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[Engine]:
+    """The ledger as it is; nothing is made or migrated.
+
+    Raises:
+        SettingsError: there is no ledger yet, or it is of another version; the text says what to do.
+        LedgerUnavailable: it cannot be read.
+    """
+    path = ledger_file(settings)
+    if path is not None and not path.exists():
+        raise SettingsError(f"no ledger at {path} yet; {START_FIRST}")
+    opened = open_engine(settings.database_url)
+    try:
+        found, newest = revisions(opened)
+        if found is None:
+            raise SettingsError(f"the ledger has no tables yet; {START_FIRST}")
+        if found != newest:
+            raise SettingsError(
+                f"the ledger's schema is {found}, this version of dicom-ai knows {newest}; "
+                "start the service of the newer version once"
+            )
+        yield opened
+    finally:
+        opened.dispose()
+
+
+@contextmanager
+def acting(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Desk]:
+    """The ledger with the engine's enqueue: rows and jobs of a command commit together, as the service's do.
+
+    Raises:
+        SettingsError, LedgerUnavailable: as `reading`.
+    """
+    from dicom_ai import engine
+
+    with reading(settings) as opened:
+        client = engine.client(settings.database_url)
+        try:
+            yield Desk(opened, engine.enqueuer(client), clock)
+        finally:
+            client.destroy()
+
+
+def ledger_file(settings: Settings) -> Path | None:
+    """The file of a SQLite ledger; None when the ledger is on a database server."""
+    url = make_url(settings.database_url)
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None

@@ -204,6 +204,7 @@ def work_role(settings: Settings) -> None:
         parts = workflow.Parts(ledger=ledger, files=files, analyst=analyst, courier=courier, site=site)
         story = workflow.Story(settings, parts)
         analyst.prove()
+        story.looks.start()
         recover = partial(story.recover, partial(engine.jobs, client), partial(engine.poison, client))
         recover()
         engine.launch(settings.database_url, lambda: workflow.register(story), workers=settings.classify.workers)

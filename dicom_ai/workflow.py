@@ -27,8 +27,9 @@ from dicom_ai.ports import Job
 from dicom_ai.report.content import ReportContent
 from dicom_ai.reporting import Reporter
 from dicom_ai.settings import Settings
+from dicom_ai.settle import Looks
 from dicom_ai.site import SiteTables
-from dicom_ai.store import analyses, outbox, settling
+from dicom_ai.store import analyses, outbox
 from dicom_ai.store.database import read, write
 from dicom_ai.store.files import ObjectStore
 from dicom_ai.store.workfiles import WorkFiles, work_folder
@@ -44,9 +45,9 @@ def register(story: "Story") -> None:
     """Give the engine its three workflows. Call once per process, before the engine is launched."""
 
     @DBOS.workflow(name="settle", max_recovery_attempts=MAX_RECOVERIES)
-    def settle(set_id: str) -> None:
+    def settle(set_id: str, number: int | None = None) -> None:
         try:
-            step("settle", story.settle, set_id)
+            step("settle", story.settle, set_id, number)
         except StepFailed as failure:
             last_step("again", story.settle_again, set_id, failure.error)
 
@@ -85,25 +86,14 @@ class Story:
 
     def __init__(self, settings: Settings, parts: Parts) -> None:
         """Take the real parts; `service` builds them."""
-        self._store, self._parts = settings.store, parts
+        self._parts, self.looks = parts, Looks(parts.ledger, settings.store)
         self._zone = ZoneInfo(settings.site.timezone)
         self._work = WorkFiles(work_folder(settings.store.data))
         self._log = get_logger()
 
-    def settle(self, set_id: str) -> str:
+    def settle(self, set_id: str, number: int | None = None) -> str:
         """Close the set when the study has come to rest, else look again later."""
-        parts = self._parts
-        with write(parts.ledger.engine) as connection:
-            decided = settling.decide(
-                connection,
-                set_id,
-                now=parts.ledger.clock(),
-                quiet_s=self._store.settle_quiet_s,
-                late_quiet_s=self._store.settle_late_quiet_s,
-                enqueue=parts.ledger.enqueue,
-            )
-        self._log.info("looked at the set", action="settle", set=set_id, state=str(decided))
-        return str(decided)
+        return self.looks.look(set_id, number)
 
     def choose_model(self, set_id: str) -> str:
         """The digest of the model that answers for the set's task."""
@@ -187,10 +177,7 @@ class Story:
 
     def settle_again(self, set_id: str, error: str) -> None:
         """A look at a set broke off in a way nobody foresaw: look again later."""
-        parts = self._parts
-        self._log.error("look failed", action="settle", set=set_id, error=error)
-        with write(parts.ledger.engine) as connection:
-            settling.look_again(connection, set_id, delay_s=_RETRIES_S[0], enqueue=parts.ledger.enqueue)
+        self.looks.again(set_id, error)
 
     def failed(self, set_id: str, attempt: int, failure: StepFailed, job: str) -> None:
         """Give a set whose analysis failed a next time, or an end with a reason.
@@ -229,10 +216,8 @@ class Story:
         """
         parts, now = self._parts, self._parts.ledger.clock()
         enqueue = parts.ledger.enqueue
+        unwatched = self.looks.find(jobs("settle").values())
         with write(parts.ledger.engine) as connection:
-            unwatched = set(settling.open_sets(connection)) - set(jobs("settle").values())
-            for set_id in unwatched:
-                settling.look_again(connection, set_id, delay_s=0.0, enqueue=enqueue)
             open_ends = set(analyses.unanswered_sets(connection))
             for set_id in open_ends & set(poison("analyse").values()):
                 analyses.end_set(connection, analyses.source_set(connection, set_id), "analysis_failed", now)
@@ -241,7 +226,7 @@ class Story:
             for set_id in unanswered:
                 enqueue(connection, _analyse(set_id, f"analyse:{set_id}:found-{now:%Y%m%d%H%M%S%f}"))
             stalled = outbox.reopen_stalled(connection, jobs("deliver"), now=now, enqueue=enqueue)
-        count = len(unwatched) + len(unanswered) + stalled
+        count = unwatched + len(unanswered) + stalled
         if count:
             self._log.warning("found without a job", action="recover", count=count)
 

@@ -25,6 +25,7 @@ from dicom_ai.instance import Identity, Instance
 from dicom_ai.ports import Receipt, Spooled
 from dicom_ai.report.header import part10
 from dicom_ai.settings import Deliver, Settings, Store
+from dicom_ai.settle import Looks
 from dicom_ai.simulate.exam import Exam, Shot, exam
 from dicom_ai.simulate.pacs import SimulatedPacs, parse_manners
 from dicom_ai.simulate.patients import patient_of
@@ -93,6 +94,8 @@ class Workplace:
             ledger=ledger, files=self.here.files, analyst=self.analyst, courier=self.courier, site=lambda: self.site
         )
         self.story = Story(self.settings, parts)
+        # time passes by moving the one clock of the tests; nobody sets it
+        self.story.looks = Looks(ledger, self.settings.store, monotonic=lambda: self.here.clock().timestamp())
 
     def receive(self, *objects: Dataset) -> list[Receipt]:
         """Keep objects as if an association had brought them and ended."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 from dicom_ai.instance import ULTRASOUND_CLASSES, Identity, Instance
 from dicom_ai.ports import Enqueue, Job, Spooled
 from dicom_ai.site import SiteTables
-from dicom_ai.store import settling, tables
+from dicom_ai.store import membership, tables
 from dicom_ai.store.outbox import QUEUED, open_outbox
 
 TaskOf = Callable[[Instance, str, str], str | None]
@@ -153,7 +153,7 @@ class Intake:
 
     def _join(self, study: str, task: str, digest: str) -> None:
         quiet_s = (self._rules.quiet_s, self._rules.late_quiet_s)
-        job = settling.add_member(self._connection, study, task, digest, now=self._now, quiet_s=quiet_s)
+        job = membership.add_member(self._connection, study, task, digest, now=self._now, quiet_s=quiet_s)
         if job is not None:
             self._jobs.append(job)
 

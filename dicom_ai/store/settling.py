@@ -1,9 +1,10 @@
-"""Source sets: opened by a study's first object, closed when the study has come to rest, revised by late objects.
+"""When a source set is closed: once the study has come to rest.
 
 DICOM has no end of study, so rest is inferred: no object for the quiet time, no open association that stored into the
 study, the receiver up for at least that long (a scanner needs that time to come back after our restart). Looking is
-a delayed job, enqueued in the same transaction as what it looks at. A closed set never changes; a late object
-opens a revision over all objects. What this is not: analysis.
+a delayed job, enqueued in the same transaction as what it looks at. The same object again makes no work but keeps the
+study awake: a scanner that repeats a study has more to say. What this is not: which objects a set holds
+(`membership`), and analysis.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from dicom_ai.ports import Enqueue, Job
 from dicom_ai.store import events
@@ -28,63 +29,32 @@ class Settled(str, Enum):
     LATER = "later"  # not at rest yet; the next look is enqueued
     CLOSED = "closed"  # closed by this look; the analysis is enqueued
     QUARANTINED = "quarantined"  # closed by this look; members belong to more than one patient
+    OVERTAKEN = "overtaken"  # a newer look is enqueued, nothing done
     ALREADY = "already"  # closed before, nothing done
 
     def __str__(self) -> str:
         return self.value
 
 
-def add_member(
-    connection: Connection, study: str, task: str, digest: str, *, now: datetime, quiet_s: tuple[float, float]
-) -> Job | None:
-    """Put an object into the open set of its study and task; open a set or a revision if there is none.
+def decide(
+    connection: Connection,
+    set_id: str,
+    number: int | None = None,
+    *,
+    now: datetime,
+    quiet_s: tuple[float, float],
+    enqueue: Enqueue,
+) -> Settled:
+    """Look at a set: close it and enqueue its analysis, or enqueue the next look. May be repeated after a crash.
 
     Args:
         connection: with a write transaction open.
-        study: our id of the study.
-        task: task name.
-        digest: of the object.
+        set_id: the set.
+        number: of this look. One that is not the newest does nothing, so that a set never has two chains of looks;
+            None looks in any case.
         now: aware time.
         quiet_s: quiet time of a first set and of a revision, seconds.
-
-    Returns:
-        The first look at a set that was opened now, to be enqueued in this transaction.
-    """
-    newest = connection.execute(
-        select(sets)
-        .where(sets.c.study == study, sets.c.task == task)
-        .order_by(sets.c.revision.desc())
-        .limit(1)
-        .with_for_update()
-    ).first()
-    if newest is not None and newest.state == "open":
-        connection.execute(insert(members).values(set=newest.id, object=digest))
-        return None
-    revision = newest.revision + 1 if newest is not None else 1
-    set_id = _set_id(study, task, revision)
-    connection.execute(
-        insert(sets).values(
-            id=set_id,
-            study=study,
-            task=task,
-            state="open",
-            opened_at=now,
-            revision=revision,
-            predecessor=newest.id if newest is not None else None,
-            looks=1,
-        )
-    )
-    if newest is not None:
-        earlier = select(literal(set_id), members.c.object).where(members.c.set == newest.id)
-        connection.execute(insert(members).from_select(["set", "object"], earlier))
-    connection.execute(insert(members).values(set=set_id, object=digest))
-    return _look(set_id, 0, quiet_s[0] if revision == 1 else quiet_s[1])
-
-
-def decide(
-    connection: Connection, set_id: str, *, now: datetime, quiet_s: float, late_quiet_s: float, enqueue: Enqueue
-) -> Settled:
-    """Look at a set: close it and enqueue its analysis, or enqueue the next look. May be repeated after a crash.
+        enqueue: for the next look or the analysis.
 
     Raises:
         KeyError: there is no such set.
@@ -94,25 +64,32 @@ def decide(
         raise KeyError(set_id)
     if found.state != "open":
         return Settled.ALREADY
-    wait_s = _unrest_s(connection, found.study, now, quiet_s if found.revision == 1 else late_quiet_s)
+    if number is not None and number != found.looks - 1:
+        return Settled.OVERTAKEN
+    wait_s = _unrest_s(connection, found.study, now, quiet_s[0] if found.revision == 1 else quiet_s[1])
     if wait_s > 0:
-        connection.execute(update(sets).where(sets.c.id == set_id).values(looks=found.looks + 1))
-        enqueue(connection, _look(set_id, found.looks, max(wait_s, _SOONEST_LOOK_S)))
+        look_again(connection, set_id, delay_s=max(wait_s, _SOONEST_LOOK_S), enqueue=enqueue)
         return Settled.LATER
     return _close(connection, found, now, enqueue)
 
 
 def open_sets(connection: Connection) -> list[str]:
     """Ids of the sets that are still open."""
-    return list(connection.scalars(select(sets.c.id).where(sets.c.state == "open")))
+    return list(connection.scalars(select(sets.c.id).where(sets.c.state == "open").order_by(sets.c.id)))
 
 
 def look_again(connection: Connection, set_id: str, *, delay_s: float, enqueue: Enqueue) -> None:
-    """Enqueue another look at an open set, for one whose look was lost."""
-    found = connection.execute(select(sets).where(sets.c.id == set_id, sets.c.state == "open")).first()
+    """Enqueue another look at an open set; the looks before it do nothing any more."""
+    is_it = (sets.c.id == set_id) & (sets.c.state == "open")
+    found = connection.execute(select(sets).where(is_it).with_for_update()).first()
     if found is not None:
         connection.execute(update(sets).where(sets.c.id == set_id).values(looks=found.looks + 1))
-        enqueue(connection, _look(set_id, found.looks, delay_s))
+        enqueue(connection, look(set_id, found.looks, delay_s))
+
+
+def look(set_id: str, number: int, delay_s: float) -> Job:
+    """The job that looks at a set: its looks are numbered from 0."""
+    return Job("settle", id=f"settle:{set_id}:{number}", queue="settle", arguments=(set_id, number), delay_s=delay_s)
 
 
 def association_ended(connection: Connection, association: str) -> None:
@@ -131,6 +108,19 @@ def receiver_started(connection: Connection, receiver: str, now: datetime) -> No
     connection.execute(delete(associations).where(associations.c.receiver == receiver))
     connection.execute(delete(receivers).where(receivers.c.id == receiver))
     connection.execute(insert(receivers).values(id=receiver, started_at=now))
+
+
+def restart_timers(connection: Connection, *, now: datetime, enqueue: Enqueue) -> int:
+    """The service came up or the clock was set: nobody knows how long it was quiet, so every open set waits anew.
+
+    The looks that were enqueued count by the clock as it was; those of a clock that was set back would come hours
+    late. Return how many sets are looked at again.
+    """
+    connection.execute(update(receivers).values(started_at=now))
+    watched = open_sets(connection)
+    for set_id in watched:
+        look_again(connection, set_id, delay_s=0.0, enqueue=enqueue)
+    return len(watched)
 
 
 def set_digest(rows: Iterable[tuple[str, str]]) -> str:
@@ -184,11 +174,3 @@ def _close(connection: Connection, found: Row[Any], now: datetime, enqueue: Enqu
         Job("analyse", id=f"analyse:{found.id}:{digest[:16]}", queue="classify", arguments=(found.id,)),
     )
     return Settled.CLOSED
-
-
-def _look(set_id: str, number: int, delay_s: float) -> Job:
-    return Job("settle", id=f"settle:{set_id}:{number}", queue="settle", arguments=(set_id,), delay_s=delay_s)
-
-
-def _set_id(study: str, task: str, revision: int) -> str:
-    return "e" + hashlib.sha256(f"set\0{study}\0{task}\0{revision}".encode()).hexdigest()[:24]

@@ -59,7 +59,7 @@ def test_one_object_becomes_rows_jobs_and_a_file(tmp_path):
     assert [row.id for row in here.rows(tables.associations)] == ["a1"]
     jobs = {job.workflow: job for job in here.jobs.all()}
     assert jobs["settle"].id == f"settle:{opened.id}:0"
-    assert (jobs["settle"].queue, jobs["settle"].arguments, jobs["settle"].delay_s) == ("settle", (opened.id,), 60)
+    assert (jobs["settle"].queue, jobs["settle"].arguments, jobs["settle"].delay_s) == ("settle", (opened.id, 0), 60)
     assert jobs["deliver"].id == "deliver:s-1.2.9:pacs:1"
     assert (jobs["deliver"].arguments, jobs["deliver"].partition, jobs["deliver"].delay_s) == (
         ("s-1.2.9", "pacs", 1),

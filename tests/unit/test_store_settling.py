@@ -19,9 +19,7 @@ QUIET, LATE = 60.0, 120.0
 def look(here: Place, number: int = 0) -> Settled:
     set_id = sorted(here.rows(tables.sets), key=lambda row: row.revision)[number].id
     with write(here.engine) as connection:
-        return settling.decide(
-            connection, set_id, now=here.clock(), quiet_s=QUIET, late_quiet_s=LATE, enqueue=here.jobs
-        )
+        return settling.decide(connection, set_id, now=here.clock(), quiet_s=(QUIET, LATE), enqueue=here.jobs)
 
 
 def end(here: Place, association: str = "a1") -> None:
@@ -169,7 +167,7 @@ def test_a_clock_set_back_does_not_postpone_for_hours(tmp_path):
 def test_an_unknown_set_is_an_error(tmp_path):
     here = place(tmp_path)
     with write(here.engine) as connection, pytest.raises(KeyError):
-        settling.decide(connection, "e0", now=START, quiet_s=1, late_quiet_s=1, enqueue=here.jobs)
+        settling.decide(connection, "e0", now=START, quiet_s=(1, 1), enqueue=here.jobs)
 
 
 class World:
@@ -206,7 +204,7 @@ class World:
     def look(self, set_id: str) -> None:
         with write(self.here.engine) as connection:
             found = settling.decide(
-                connection, set_id, now=self.here.clock(), quiet_s=QUIET, late_quiet_s=LATE, enqueue=self.here.jobs
+                connection, set_id, now=self.here.clock(), quiet_s=(QUIET, LATE), enqueue=self.here.jobs
             )
         self.schedule()
         if found is Settled.CLOSED:

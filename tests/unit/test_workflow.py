@@ -224,7 +224,7 @@ def test_a_look_that_broke_off_is_followed_by_another(work: Workplace, study: Ex
     work.story.settle_again(set_id, "OperationalError")
     looks = jobs(work, "settle")
     assert len(looks) == len({one.id for one in looks}) == 2
-    assert {one.arguments for one in looks} == {(set_id,)}
+    assert {one.arguments for one in looks} == {(set_id, 0), (set_id, 1)}
     assert looks[-1].delay_s > 0
 
 

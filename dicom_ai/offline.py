@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 
 from dicom_ai.analysis import Analyst, Case, Examined, Heat, header
 from dicom_ai.classify.catalogue import Installed, installed, read_installed
-from dicom_ai.classify.routing import Route, route
+from dicom_ai.classify.routing import Route, route, rows_of
 from dicom_ai.classify.runtime import Classifier
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.errors import (
@@ -236,12 +236,12 @@ def _set_id(file: _File, task: str) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-def _routes() -> list[Route]:
+def _routes() -> Sequence[Route]:
     """Routes for files: those of the site file in the working folder, if there is one."""
     path = Path("deploy/site.toml")
     if not path.is_file():
         return []
-    return [Route(**{k: v or None for k, v in row.model_dump().items()}) for row in read_site(path).routes]  # type: ignore[arg-type]
+    return rows_of(read_site(path))
 
 
 def _for_task(models: Sequence[Installed], task: str | None) -> tuple[Installed, ...]:

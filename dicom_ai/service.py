@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from dicom_ai import __version__, engine, log
-from dicom_ai.classify.routing import Route, route
+from dicom_ai.classify.routing import route, rows_of
 from dicom_ai.errors import DicomAIError, ResourceError, SettingsError
 from dicom_ai.instance import Instance
 from dicom_ai.ports import Enqueue
@@ -120,8 +120,7 @@ def put_into_force(tables: SiteTables, by: str, settings: Settings, now: datetim
 
 def task_of(tables: SiteTables, instance: Instance, calling_ae: str, called_ae: str) -> str | None:
     """The task of an object by the site's routes, None when no row matches."""
-    rows = [Route(**{key: value or None for key, value in row.model_dump().items()}) for row in tables.routes]  # type: ignore[arg-type]
-    return route(instance, calling_ae, called_ae, rows)
+    return route(instance, calling_ae, called_ae, rows_of(tables))
 
 
 def receive_role(settings: Settings) -> None:

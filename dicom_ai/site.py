@@ -14,7 +14,8 @@ from dicom_ai.errors import SettingsError
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # outer spaces never mean anything here, and a field of spaces would match no object, or every description
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
 class Peer(_Row):

@@ -3,9 +3,12 @@
 import dataclasses
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dicom_ai.classify.routing import Route, route
+from dicom_ai.classify.routing import Difference, Route, route, rows_of, traps
 from dicom_ai.instance import Instance
+from dicom_ai.site import SiteTables
 
 OBJECT = Instance(
     "1.2", "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.1.2.1", "1.3", "1.4",
@@ -59,3 +62,52 @@ def test_an_empty_field_fits_only_an_absent_attribute() -> None:
     row = Route("lung-signs", body_part="")
     assert route(OBJECT, "", "", [row]) is None
     assert route(dataclasses.replace(OBJECT, body_part=""), "", "", [row]) == "lung-signs"
+
+
+def test_what_does_not_fit_is_named_with_both_values_but_the_description() -> None:
+    row = Route("lung-signs", model="LOGIQ E10", body_part="LUNG", calling_ae="logiq", description_contains="uterus")
+    assert row.differences(OBJECT, "LOGIQ", "DICOM_AI") == (
+        Difference("model", "LOGIQ E10", "LOGIQ E9"),
+        Difference("calling_ae", "logiq", "LOGIQ"),
+        Difference("description_contains", "uterus", None),
+    )
+
+
+def test_an_empty_field_of_the_site_file_is_no_condition_and_spaces_are_empty() -> None:
+    tables = SiteTables.model_validate({"routes": [{"task": "lung-signs", "model": "  ", "body_part": " LUNG "}]})
+    assert rows_of(tables) == (Route("lung-signs", body_part="LUNG"),)
+
+
+def test_a_row_that_takes_everything_and_rows_that_are_never_reached_are_told() -> None:
+    rows = [
+        Route("lung-signs", description_contains="lung"),
+        Route("lung-signs", description_contains="LUNG right", model="x"),  # whatever it matches, row 1 took
+        Route("uterine-lesions", model="x"),
+        Route("uterine-lesions"),
+        Route("lung-signs", body_part="LUNG"),
+    ]
+    assert traps(rows) == (
+        "row 2 (lung-signs) is never reached: row 1 takes everything it would match",
+        "row 4 (uterine-lesions) states no field and matches every ultrasound object",
+        "row 5 (lung-signs) is never reached: row 4 takes everything it would match",
+    )
+    assert traps(rows[:1] + rows[2:3]) == ()
+
+
+WORDS = st.sampled_from([None, "", "a", "A", "ab", "b a"])
+ROWS = st.builds(
+    Route,
+    task=st.just("lung-signs"),
+    **dict.fromkeys(("model", "body_part", "calling_ae", "description_contains"), WORDS),
+)
+OBJECTS = st.builds(
+    dataclasses.replace,
+    st.just(OBJECT),
+    **{name: st.sampled_from(["", "a", "A ", "ab", "c B A"]) for name in ("model", "body_part", "study_description")},
+)
+
+
+@given(rows=st.lists(ROWS, max_size=5), instance=OBJECTS, calling=st.sampled_from(["", "a", "A"]))
+def test_a_row_called_unreachable_never_takes_an_object(rows: list[Route], instance: Instance, calling: str) -> None:
+    first = next((n for n, row in enumerate(rows, start=1) if row.matches(instance, calling, "")), None)
+    assert not any(trap.startswith(f"row {first} ") and "never reached" in trap for trap in traps(rows))

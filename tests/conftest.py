@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import databases, postgres
+from tests.databases import database_url, ledgers, postgresql_url  # noqa: F401 - fixtures
+
 # The gate tries the same examples every time, so that it says something about the change and not about luck;
 # `make verify` searches with new ones and prints what reproduces a failure.
 settings.register_profile("gate", derandomize=True, deadline=None)
@@ -39,8 +42,24 @@ def figure(request: pytest.FixtureRequest) -> Callable[[str, str, str], None]:
     return note
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--ledger postgresql` runs every test whose ledger comes from `tests.ledger` over PostgreSQL."""
+    parser.addoption("--ledger", choices=["sqlite", "postgresql"], default="sqlite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the mark of `tests.databases`."""
+    config.addinivalue_line("markers", "databases: over SQLite and PostgreSQL; 'verify': the latter in `make verify`")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of the ledger run over both databases."""
+    databases.parametrize(metafunc)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Merge the figures of a verify run into the file; a default run writes nothing."""
+    postgres.remove_shared()
     rows = session.config.stash.get(_FIGURES, {})
     if not rows or "verify" not in session.config.option.markexpr:
         return

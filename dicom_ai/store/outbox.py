@@ -14,10 +14,15 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from dicom_ai.ports import Enqueue, Job
+from dicom_ai.store import events, outages
 from dicom_ai.store.tables import deliveries, outbox
 
 QUEUED, SENT, CONFIRMED, UNVERIFIED, HELD, DEAD = "queued", "sent", "confirmed", "unverified", "held", "dead"
 UNFINISHED = (QUEUED, SENT, HELD)
+ARRIVED = (SENT, CONFIRMED, UNVERIFIED)
+"""States of a delivery whose object lies, as far as we know, at its destination."""
+FINAL_REASONS = ("superseded", "replaced")
+"""Of dead deliveries that nobody may revive: something else took their place at the destination."""
 
 _TOLERANCE = timedelta(seconds=0.25)  # an open job this much later is not worth another one
 
@@ -101,39 +106,44 @@ def pick_up(
     return tuple(_due(found) for found in due)
 
 
+def is_queued(connection: Connection, delivery_id: int) -> bool:
+    """Whether a delivery that was picked up still is to be sent: a person or a contradiction may have stopped it."""
+    return connection.scalar(select(deliveries.c.state).where(deliveries.c.id == delivery_id)) == QUEUED
+
+
 def record(connection: Connection, delivery_id: int, outcome: Outcome) -> None:
-    """Write down an attempt after which this delivery is not queued any more."""
+    """Write down an attempt after which this delivery is not queued any more.
+
+    One that was stopped while it was on its way stays as it is, unless it has arrived all the same.
+    """
     if outcome.state == QUEUED:
         raise ValueError("a delivery goes back to the queue by `retry`, which sees to its job")
-    connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id == delivery_id)
-        .values(
-            state=outcome.state,
-            last_status=outcome.status,
-            reason=outcome.reason,
-            attempts=deliveries.c.attempts + 1,
-            next_at=None,
-        )
-    )
+    ended = {"state": outcome.state, "reason": outcome.reason, "next_at": None}
+    attempt = {"last_status": outcome.status, "attempts": deliveries.c.attempts + 1}
+    mine = deliveries.c.id == delivery_id
+    may_end = mine if outcome.state in ARRIVED else mine & (deliveries.c.state == QUEUED)
+    if not connection.execute(update(deliveries).where(may_end).values(**ended, **attempt)).rowcount:
+        connection.execute(update(deliveries).where(mine).values(**attempt))
 
 
 def retry(
     connection: Connection, delivery_id: int, outcome: Outcome, *, now: datetime, delay_s: float, enqueue: Enqueue
 ) -> None:
-    """Write down a failed attempt and see to the next one. Only `status` and `reason` of the outcome are kept."""
+    """Write down a failed attempt and see to the next one. Only `status` and `reason` of the outcome are kept.
+
+    There is no next one for a delivery that was stopped while it was on its way.
+    """
+    attempt = {"last_status": outcome.status, "attempts": deliveries.c.attempts + 1}
+    mine = deliveries.c.id == delivery_id
     row = connection.execute(
         update(deliveries)
-        .where(deliveries.c.id == delivery_id)
-        .values(
-            state=QUEUED,
-            last_status=outcome.status,
-            reason=outcome.reason,
-            attempts=deliveries.c.attempts + 1,
-            next_at=now + timedelta(seconds=delay_s),
-        )
+        .where(mine, deliveries.c.state == QUEUED)
+        .values(reason=outcome.reason, next_at=now + timedelta(seconds=delay_s), **attempt)
         .returning(deliveries.c.study, deliveries.c.destination)
-    ).one()
+    ).first()
+    if row is None:
+        connection.execute(update(deliveries).where(mine).values(**attempt))
+        return
     open_outbox(connection, row.study, row.destination, now=now, delay_s=delay_s, enqueue=enqueue)
 
 
@@ -142,6 +152,37 @@ def queued(connection: Connection, study: str, destination: str) -> Sequence[Due
     c = deliveries.c
     where = (c.study == study, c.destination == destination, c.state == QUEUED)
     return tuple(_due(found) for found in connection.execute(select(deliveries).where(*where).order_by(c.id)))
+
+
+def revive(
+    connection: Connection, ids: Sequence[int], *, now: datetime, enqueue: Enqueue, by: str = ""
+) -> tuple[int, ...]:
+    """Queue deliveries again that were given up; their retention time begins anew and their destination is called now.
+
+    Args:
+        connection: with a write transaction open.
+        ids: of deliveries. Those that are not dead, or whose place something else took, are left as they are.
+        now: aware time.
+        enqueue: of the engine.
+        by: who did it; kept with the event.
+
+    Returns:
+        Ids of those that were queued again.
+    """
+    c = deliveries.c
+    wanted = c.id.in_(ids) & (c.state == DEAD) & (c.reason.is_(None) | c.reason.not_in(FINAL_REASONS))
+    rows = connection.execute(
+        update(deliveries)
+        .where(wanted)
+        .values(state=QUEUED, reason=None, attempts=0, queued_at=now, next_at=None)
+        .returning(c.id, c.study, c.destination)
+    ).all()
+    for study, destination in sorted({(row.study, row.destination) for row in rows}):
+        outages.call_now(connection, destination, now)
+        open_outbox(connection, study, destination, now=now, delay_s=0.0, enqueue=enqueue)
+    for row in rows:
+        events.add(connection, now, "revived", {"delivery": row.id, "destination": row.destination, "by": by})
+    return tuple(sorted(row.id for row in rows))
 
 
 def reopen_stalled(connection: Connection, jobs: Collection[str], *, now: datetime, enqueue: Enqueue) -> int:

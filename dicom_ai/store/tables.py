@@ -241,6 +241,15 @@ outbox = Table(
     Column("due_at", Utc, nullable=False),  # when the job of this generation runs
 )
 
+outages = Table(
+    "outages",
+    metadata,
+    Column("destination", String(64), primary_key=True),  # a row while it cannot be reached
+    Column("since", Utc, nullable=False),
+    Column("attempts", Integer, nullable=False),  # calls in vain
+    Column("next_at", Utc, nullable=False),  # nobody calls it before
+)
+
 events = Table(
     "events",
     metadata,

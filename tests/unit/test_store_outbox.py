@@ -156,6 +156,41 @@ def test_deliveries_whose_job_ended_before_it_picked_them_up_get_another(tmp_pat
     assert len(pick_up(here, 2)) == 1
 
 
+def revive(here: Place, *ids: int) -> tuple[int, ...]:
+    with write(here.engine) as connection:
+        return outbox.revive(connection, ids, now=here.clock(), enqueue=here.jobs, by="me")
+
+
+def test_what_was_given_up_is_revived_once_with_a_job_and_a_new_retention_time(tmp_path):
+    here = place(tmp_path)
+    here.keeper.keep([here.spooled(1), here.spooled(2)])
+    one, two = pick_up(here, 1)
+    for due in (one, two):
+        with write(here.engine) as connection:
+            outbox.record(connection, due.id, Outcome("dead", None, "no_destination"))
+    here.clock.forward(9000)
+    assert revive(here, one.id, two.id + 1) == (one.id,)
+    rows = {row.id: row for row in here.rows(tables.deliveries)}
+    assert (rows[one.id].state, rows[one.id].reason, rows[one.id].attempts) == ("queued", None, 0)
+    assert rows[one.id].queued_at == here.clock.now
+    assert rows[two.id].state == "dead"
+    assert delivery_jobs(here)[-1] == (2, 0)
+    assert [due.id for due in pick_up(here, 2)] == [one.id]
+    assert revive(here, one.id) == ()
+    assert [event.ids["by"] for event in here.rows(tables.events) if event.kind == "revived"] == ["me"]
+
+
+@pytest.mark.parametrize("reason", outbox.FINAL_REASONS)
+def test_what_something_else_took_the_place_of_stays_dead(tmp_path, reason):
+    here = place(tmp_path)
+    here.keeper.keep([here.spooled(1)])
+    (due,) = pick_up(here, 1)
+    with write(here.engine) as connection:
+        outbox.record(connection, due.id, Outcome("dead", None, reason))
+    assert revive(here, due.id) == ()
+    assert [row.state for row in here.rows(tables.deliveries)] == ["dead"]
+
+
 def test_unfinished_deliveries_are_counted(tmp_path):
     here = place(tmp_path, tables=site("pacs", "second"))
     here.keeper.keep([here.spooled(1), here.spooled(2)])

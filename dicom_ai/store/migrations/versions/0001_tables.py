@@ -81,6 +81,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("study", "patient_id", "patient_name", "birth_date", "accession"),
     )
     op.create_table(
+        "outages",
+        sa.Column("destination", sa.String(length=64), nullable=False),
+        sa.Column("since", sa.DateTime(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("destination"),
+    )
+    op.create_table(
         "outbox",
         sa.Column("study", sa.String(length=32), nullable=False),
         sa.Column("destination", sa.String(length=64), nullable=False),

@@ -13,7 +13,8 @@ and the reason code a person sees, so that nobody needs an if-ladder. Class docs
     │  ├─ ConflictingInstance           QUARANTINE  0x0111  same UID, other bytes
     │  └─ NotAnalysable                 QUARANTINE  0x0000  kept and forwarded, not analysed
     │     ├─ UnsupportedPixels
-    │     └─ NoImageArea
+    │     ├─ NoImageArea
+    │     └─ UnreadableIdentity
     ├─ ResourceError                    RETRY       0xA700  we are unwell
     │  ├─ OutOfSpace
     │  ├─ LedgerUnavailable
@@ -117,6 +118,12 @@ class NoImageArea(NotAnalysable):
     """No scan area could be established, so nothing may be shown to a network."""
 
     reason = "witnesses_disagree"
+
+
+class UnreadableIdentity(NotAnalysable):
+    """The patient's identity cannot be read in the stated character set, so no result may carry it."""
+
+    reason = "identity_unreadable"
 
 
 class ResourceError(DicomAIError):

@@ -106,6 +106,11 @@ _REASONS = (
         "Run `dicom-ai serve` again; if it repeats, install another model.",
     ),
     Reason(
+        "identity_unreadable", "report", "The patient's identity cannot be read in the character set the object states",
+        "患者身份信息无法按对象声明的字符集读取",
+        "Correct the character set in the DICOM settings of the scanner or router and send the study again.",
+    ),
+    Reason(
         "analysis_failed", "classify", "The analysis failed again and again", "分析多次失败",
         "Look at the log of the service for the class of the error and report it.",
     ),

@@ -28,6 +28,7 @@ from dicom_ai.report.content import (
 from dicom_ai.report.header import part10
 from dicom_ai.report.legend import legend
 from dicom_ai.report.overlay import full_frames
+from dicom_ai.report.patient_study import require_readable
 from dicom_ai.report.region import contours
 
 Pixels = Callable[[Examined], tuple[Kept, Heat]]
@@ -68,7 +69,12 @@ class Reporter:
         Args:
             pixels: gives kept pixels and heat of a member.
             path: gives the stored file of a digest.
+
+        Raises:
+            UnreadableIdentity: of a member; then nothing may be reported of the case.
         """
+        for one in self._case.members:  # also of those without a picture: the report carries one of these identities
+            require_readable(header(path(one.digest)))
         index = 0
         self._images.clear()
         for member, score in self._scored:

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("dicom_ai", "models", "train")
 
-_VALUES = ("instance", "finding", "kept", "reasons", "errors", "points", "ports", "settings", "site")
+_VALUES = ("charset", "instance", "finding", "kept", "reasons", "errors", "points", "ports", "settings", "site")
 BASE = {f"dicom_ai.{name}" for name in _VALUES}
 OBSERVE = {f"dicom_ai.{name}" for name in ("log", "metrics", "audit")}
 EDGES = ("receive", "store", "deliver", "archive")
@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {  # the longest matching prefix decides what 
     "dicom_ai.reasons": set(),
     "dicom_ai.errors": {"dicom_ai.reasons"},
     "dicom_ai.points": set(),
+    "dicom_ai.charset": set(),
     "dicom_ai.instance": {"dicom_ai.errors"},
     "dicom_ai.kept": {"dicom_ai.errors"},
     "dicom_ai.finding": {"dicom_ai.errors"},
@@ -46,6 +47,7 @@ MAY_IMPORT_CLI = {"dicom_ai.__main__"}
 PURE = (
     "dicom_ai.crop",
     "dicom_ai.report",
+    "dicom_ai.charset",
     "dicom_ai.finding",
     "dicom_ai.instance",
     "dicom_ai.kept",

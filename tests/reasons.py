@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import MPEG4HP41, RawDataStorage
 
 from dicom_ai.classify.catalogue import Installed
@@ -225,6 +227,15 @@ def non_finite(parts: Parts) -> str | None:
     return of_error(lambda: network.score(kept_pixels(1)))
 
 
+def identity_unreadable(parts: Parts) -> str | None:
+    ds = still()
+    del ds.SpecificCharacterSet
+    name = "王^小东".encode("gbk")
+    ds[Tag("PatientName")] = RawDataElement(Tag("PatientName"), "PN", len(name), name, 0, False, True)
+    work = parts.work()
+    return of_error(lambda: work.answered(ds))
+
+
 def analysis_failed(parts: Parts) -> str | None:
     work = parts.work()
     work.receive(still())
@@ -274,7 +285,7 @@ PROBES: dict[str, Callable[[Parts], str | None]] = {
     for probe in (
         unreadable, sop_mismatch, conflict, no_space, store_failed, not_ultrasound, own_result, no_task, mixed_patient,
         unsupported_syntax, decode_failed, decoder_died, decode_timeout, no_regions, regions_not_believed, no_picture,
-        witnesses_disagree, no_model, non_finite, analysis_failed, class_refused, peer_failed, no_destination,
-        attempts_spent,
+        witnesses_disagree, no_model, non_finite, identity_unreadable, analysis_failed, class_refused, peer_failed,
+        no_destination, attempts_spent,
     )
 }  # fmt: skip

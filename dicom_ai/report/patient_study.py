@@ -5,22 +5,27 @@ attributes that the source lacks are written empty. What this is not: a place wh
 one data set into another and nowhere else.
 """
 
-import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime
 
 from pydicom import config
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
+
+from dicom_ai.charset import TEXT_VRS, terms_of, text_of
+from dicom_ai.errors import UnreadableIdentity
 
 CHARACTER_SET = "ISO_IR 192"
 
-_TEXT = ("PN", "LO", "LT", "SH", "ST", "UC", "UT")  # what Specific Character Set governs
 _STRICT = ("AS", "CS", "DS", "IS")
-_ESCAPE = re.compile(r"\x1b(?:\$[()]?|[()-])[@-~]")
+_CHARACTER_SET_TAG = Tag("SpecificCharacterSet")
+_IDENTIFYING = ("PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID")
+"""Text by which a PACS or a reader takes a result for a patient's; other text is left out when it cannot be read."""
 
 # PS3.3 C.7.1.1, C.7.2.1, C.7.2.2 and the clinical trial modules beside them.
 _TYPE_2 = (
@@ -58,7 +63,11 @@ def copy_patient_and_study(source: Dataset, target: Dataset) -> None:
     Args:
         source: header of an instance of the study; any character set.
         target: gets Study Instance UID, Specific Character Set and the attributes above.
+
+    Raises:
+        UnreadableIdentity: see `require_readable`.
     """
+    require_readable(source)
     header = decoded(source, (*_TYPE_2, *_TYPE_3))
     target.SpecificCharacterSet = CHARACTER_SET
     target.StudyInstanceUID = source.StudyInstanceUID
@@ -81,32 +90,63 @@ def copy_patient_and_study(source: Dataset, target: Dataset) -> None:
 
 
 def decoded(source: Dataset, keywords: Sequence[str]) -> Dataset:
-    """The attributes `keywords` as far as `source` has them, text as str, so that a target encodes it anew."""
+    """The attributes `keywords` as far as `source` has them, text as str, so that a target encodes it anew.
+
+    Text without a reading in the source's character set is left out, and with it the sequence it stands in.
+    """
     header = Dataset()
     with warnings.catch_warnings():
         # What an old scanner wrote against the rules is mended in `_plain`; a warning would help nobody here.
         warnings.simplefilter("ignore")
-        if "SpecificCharacterSet" in source:
-            header.SpecificCharacterSet = source.SpecificCharacterSet
+        terms = _terms(source, ())
         for keyword in keywords:
             if keyword in source:
-                header.add(deepcopy(source[keyword]))
-        header.decode()
-        for element in header:
-            if element.VR in _TEXT:
-                element.value = _without_escapes(element)
+                with suppress(ValueError):
+                    header.add(_unicode(source, Tag(keyword), terms))
     return header
 
 
-def _without_escapes(element: DataElement) -> object:
-    """Text without ISO 2022 escape sequences.
+def require_readable(source: Dataset) -> None:
+    """Make sure that who the patient is can be carried into a result unchanged.
 
-    pydicom decodes the characters behind some of them (ISO 2022 IR 58, Chinese) and leaves the sequence itself, which
-    no reader of Unicode knows.
+    Raises:
+        UnreadableIdentity: an identifying text has no reading in the character set that the source states. No result
+            may be made: it would name another patient, or none.
     """
-    if element.VM > 1:
-        return [_ESCAPE.sub("", str(value)) for value in element.value]
-    return _ESCAPE.sub("", str(element.value)) if element.value else element.value
+    known = decoded(source, _IDENTIFYING)
+    if any(keyword in source and keyword not in known for keyword in _IDENTIFYING):
+        raise UnreadableIdentity
+
+
+def _terms(ds: Dataset, inherited: Sequence[str]) -> Sequence[str]:
+    return terms_of(ds.SpecificCharacterSet) if "SpecificCharacterSet" in ds else inherited
+
+
+def _unicode(ds: Dataset, tag: BaseTag, terms: Sequence[str]) -> DataElement:
+    """One element with its text decoded, items of sequences too; ValueError where text has no reading."""
+    raw: object = ds.get_item(tag)
+    if isinstance(raw, RawDataElement):
+        vr = dictionary_VR(tag) if raw.VR in (None, "UN") else str(raw.VR)
+        if vr in TEXT_VRS:
+            return DataElement(tag, vr, text_of(raw.value or b"", terms, vr))
+    element = deepcopy(ds[tag])
+    if element.VR == "SQ":
+        element.value = [_item(item, terms) for item in element.value]
+    elif element.VR in TEXT_VRS and element.value:  # set or decoded by somebody: no bytes are left to look at
+        values = element.value if element.VM > 1 else [element.value]
+        text = "\\".join(str(value) for value in values)
+        return DataElement(tag, element.VR, text_of(text.encode(), ("ISO_IR 192",), element.VR))
+    return element
+
+
+def _item(item: Dataset, terms: Sequence[str]) -> Dataset:
+    """An item in Unicode, without what only its maker understands."""
+    plain = Dataset()
+    terms = _terms(item, terms)
+    for tag in item.keys():  # noqa: SIM118 - iterating a data set itself would decode it
+        if not tag.is_private and tag != _CHARACTER_SET_TAG:
+            plain.add(_unicode(item, tag, terms))
+    return plain
 
 
 def _plain(header: Dataset, keyword: str) -> object:

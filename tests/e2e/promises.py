@@ -67,6 +67,15 @@ def check(service: Service, acknowledged: Mapping[str, str], files: Sequence[byt
     assert left == (0,), f"deliveries that did not reach their destination\n{service.diagnosis()}"
 
 
+def check_nothing_is_left(service: Service) -> None:
+    """Fail if a service that has stopped left a process, a job that did not end well, or a file in the spool."""
+    assert service.processes() == {}
+    jobs = service.select("SELECT name, status, count(*) FROM workflow_status WHERE status <> 'SUCCESS' GROUP BY 1, 2")
+    assert not jobs, f"jobs that are stuck or failed: {jobs}"
+    spool = [path.name for path in (service.data / "spool").rglob("*") if path.is_file()]
+    assert not spool, f"left in the spool: {spool}"
+
+
 def _check_originals(service: Service, acknowledged: Mapping[str, str], at_pacs: Mapping[str, str]) -> None:
     stored = dict(service.select("SELECT sop_uid, digest FROM objects"))
     assert stored == dict(acknowledged), "the ledger holds other objects than were acknowledged"

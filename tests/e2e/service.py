@@ -17,6 +17,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from tests.peers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -80,14 +82,17 @@ def destination(name: str, ae_title: str, port: int, *, forward: str = "all", te
 class Service:
     """A service on a data folder; may be started again after it was stopped or killed."""
 
-    def __init__(self, folder: Path, **changes: str) -> None:
+    def __init__(self, folder: Path, *, database_url: str = "", **changes: str) -> None:
         """Prepare.
 
         Args:
             folder: data folder, log and working folder lie in here.
+            database_url: SQLAlchemy URL of a PostgreSQL database for the ledger; empty: SQLite in the data folder.
             changes: environment variables over the short waits of the tests.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        self.database_url = database_url
+        changes |= {"DICOM_AI_STORE__DATABASE_URL": database_url} if database_url else {}
         self.folder, self.data, self.log = folder, folder / "data", folder / "service.log"
         self.port = free_port()
         self.mark = secrets.token_hex(8)
@@ -174,12 +179,19 @@ class Service:
         return dict(marked(self.mark))
 
     def select(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows of the ledger, read-only; none before there is one."""
+        """Rows of the ledger and of the engine's tables, read-only; none before there is one. `?` marks a value."""
+        if self.database_url:
+            return self._select_postgres(query, values)
         path = self.data / "ledger.sqlite"
         if not path.exists():
             return []
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as ledger:
             return ledger.execute(query, values).fetchall()
+
+    def _select_postgres(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        url = self.database_url.replace("postgresql+psycopg://", "postgresql://")
+        with psycopg.connect(url, options="-c search_path=public,dbos -c default_transaction_read_only=on") as ledger:
+            return ledger.execute(query.replace("%", "%%").replace("?", "%s"), values).fetchall()
 
     def deliveries(self) -> dict[tuple[str, str], int]:
         """(kind, state) -> how many."""
@@ -216,7 +228,7 @@ class Service:
         }.items():
             try:
                 lines.append(f"{title}: {self.select(query)}")
-            except sqlite3.Error as exc:
+            except (sqlite3.Error, psycopg.Error) as exc:
                 lines.append(f"{title}: {exc}")
         log = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join([*lines, "log:", *log.splitlines()[-30:]])

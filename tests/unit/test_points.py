@@ -69,7 +69,12 @@ def test_the_durable_order_has_its_points_between_the_right_steps(
 
 @pytest.mark.parametrize(
     ("point", "left"),
-    [("after-fsync", (3, 0, 0)), ("after-rename", (0, 3, 0)), ("before-commit", (0, 3, 0)), ("after-commit", (0, 3, 3))],
+    [
+        ("after-fsync", (3, 0, 0)),
+        ("after-rename", (0, 3, 0)),
+        ("before-commit", (0, 3, 0)),
+        ("after-commit", (0, 3, 3)),
+    ],
 )
 def test_receiving_dies_at_the_point_and_once(tmp_path: Path, point: str, left: tuple[int, int, int]) -> None:
     armed = tmp_path / "armed"

@@ -18,6 +18,12 @@ def print_row(row: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def say(sentence: str) -> None:
+    """Tell a person something beside the rows, on standard error: rows stay rows."""
+    sys.stderr.write(sentence + "\n")
+    sys.stderr.flush()
+
+
 def print_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
     """Print a table for people; brackets in a title or cell are text, not markup (files may be called anything)."""
     table = Table(title=Text(title), title_justify="left", show_lines=False)

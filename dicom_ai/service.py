@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from dicom_ai import __version__, engine, log
-from dicom_ai.classify.routing import route, rows_of
+from dicom_ai.classify.routing import route, rows_of, traps
 from dicom_ai.errors import DicomAIError, ResourceError, SettingsError
 from dicom_ai.instance import Instance
 from dicom_ai.ports import Enqueue
@@ -100,12 +100,13 @@ def sweep(settings: Settings) -> None:
 
 
 def apply_site(path: Path, by: str, settings: Settings) -> str:
-    """Put a site file into force; return a sentence that says so."""
+    """Put a site file into force; return a sentence that says so, and one for every trap in its routes."""
     tables = read_site(path)
     prepare(settings)
     version = put_into_force(tables, by, settings, _now())
     n_routes, n_destinations = len(tables.routes), len(tables.destinations)
-    return f"version {version} in force: {n_routes} routes, {n_destinations} destinations, {len(tables.peers)} peers"
+    said = f"version {version} in force: {n_routes} routes, {n_destinations} destinations, {len(tables.peers)} peers"
+    return "\n".join([said, *(f"warning: {trap}" for trap in traps(rows_of(tables)))])
 
 
 def put_into_force(tables: SiteTables, by: str, settings: Settings, now: datetime) -> int:

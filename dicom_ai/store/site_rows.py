@@ -6,6 +6,7 @@ What this is not: the file people edit (`dicom_ai.site.read_site` reads that).
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, insert, select
@@ -15,10 +16,26 @@ from dicom_ai.store.database import read
 from dicom_ai.store.tables import sites
 
 
+@dataclass(frozen=True)
+class Version:
+    """One version of the site's tables: its number, who put it into force and when (aware)."""
+
+    number: int
+    by: str
+    at: datetime
+    tables: SiteTables
+
+
+def in_force(connection: Connection) -> Version | None:
+    """The version in force, None when none was ever applied."""
+    row = connection.execute(select(sites).order_by(sites.c.version.desc()).limit(1)).first()
+    return Version(row.version, row.by, row.at, SiteTables.model_validate(row.content)) if row is not None else None
+
+
 def newest(connection: Connection) -> SiteTables:
     """The tables in force; empty tables when none were ever applied."""
-    content = connection.scalar(select(sites.c.content).order_by(sites.c.version.desc()).limit(1))
-    return SiteTables.model_validate(content) if content is not None else SiteTables()
+    version = in_force(connection)
+    return version.tables if version is not None else SiteTables()
 
 
 def apply(connection: Connection, tables: SiteTables, *, by: str, now: datetime) -> int:

@@ -64,7 +64,9 @@ def test_a_site_file_is_put_into_force_in_a_fresh_folder(tmp_path: Path) -> None
     path = tmp_path / "site.toml"
     path.write_text('[[routes]]\ntask = "lung-signs"\n', encoding="utf-8")
     here = settings(tmp_path / "data")
-    assert service.apply_site(path, "me", here).startswith("version 1 in force: 1 routes, 0 destinations")
+    said = service.apply_site(path, "me", here).splitlines()
+    assert said[0].startswith("version 1 in force: 1 routes, 0 destinations")
+    assert said[1:] == ["warning: row 1 (lung-signs) states no field and matches every ultrasound object"]
     opened = open_engine(here.database_url)
     with read(opened) as connection:
         assert newest(connection).routes == (Route(task="lung-signs"),)

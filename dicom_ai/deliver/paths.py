@@ -43,7 +43,7 @@ def send_paths(
     Yields:
         Rows {"file", "status": "sent" | "failed" | "skipped", "reason", "sop_uid", "dimse", "detail"}: unreadable and
         skipped files first, then study by study. `reason` is a code of `errors.REASONS`, `dimse` the status of the
-        response in hexadecimal; both and `detail` are None where they say nothing.
+        response as "0xNNNN"; both and `detail` are None where they say nothing.
 
     Raises:
         SettingsError: a path does not exist, or nothing was named.
@@ -115,7 +115,7 @@ def _row(file: _File, outcome: Outcome) -> dict[str, Any]:
         "status": "sent" if is_sent else "failed",
         "reason": None if is_sent else outcome.reason or _reason_of_a_single_try(outcome),
         "sop_uid": file.sop_uid,
-        "dimse": None if outcome.status is None else f"{outcome.status:04X}",
+        "dimse": None if outcome.status is None else f"0x{outcome.status:04X}",
         "detail": None,
     }
 

@@ -137,7 +137,7 @@ class SimulatedPacs:
             clock: gives the aware time put into the rows.
             manners: how to behave.
             tell: called once per object, from the thread of its association, with the row of `simulate pacs`:
-                sop_uid, sop_class, study (UID), status (hexadecimal, as answered), bytes and digest (SHA-256) of
+                sop_uid, sop_class, study (UID), status ("0xNNNN", as answered), bytes and digest (SHA-256) of
                 the data set, at.
             ae_title: ours; any called AE title is accepted.
         """
@@ -215,7 +215,7 @@ class SimulatedPacs:
                 "sop_uid": uid,
                 "sop_class": str(request.AffectedSOPClassUID),
                 "study": study,
-                "status": f"{status:04X}",
+                "status": f"0x{status:04X}",
                 "bytes": len(dataset),
                 "digest": digest,
                 "at": self._clock().isoformat(),

@@ -174,7 +174,7 @@ def test_files_and_folders_are_sent_one_association_per_study(peer, tmp_path):
     }  # fmt: skip
     for one in [*files, alone]:
         row = by_name[one.path.name]
-        assert (row["status"], row["reason"], row["sop_uid"], row["dimse"]) == ("sent", None, one.uid, "0000")
+        assert (row["status"], row["reason"], row["sop_uid"], row["dimse"]) == ("sent", None, one.uid, "0x0000")
     assert {one.uid for one in [*files, alone]} <= set(held(peer))
 
 

@@ -160,7 +160,7 @@ class TestEchoAndSend:
             assert sent == {"0.dcm": "sent", "1.dcm": "sent", "notes.txt": "failed"}
             assert done.returncode == 1
             arrived = rows(log.read_text())[1:]
-        assert sorted(row["status"] for row in arrived) == ["0000", "0000"]
+        assert sorted(row["status"] for row in arrived) == ["0x0000", "0x0000"]
         kept = [dcmread(path) for path in (tmp_path / "pacs" / "in").rglob("*.dcm")]
         assert sorted(ds.SOPInstanceUID for ds in kept) == sorted(row["sop_uid"] for row in arrived)
 
@@ -168,7 +168,7 @@ class TestEchoAndSend:
         with simulated_pacs(tmp_path / "pacs", "status:A700") as (port, _):
             done = run("send", files / "0.dcm", "--to", f"PACS@127.0.0.1:{port}", "--json", cwd=tmp_path)
         (row,) = rows(done.stdout)
-        assert (done.returncode, row["status"], row["dimse"]) == (1, "failed", "A700")
+        assert (done.returncode, row["status"], row["dimse"]) == (1, "failed", "0xA700")
 
 
 class TestSimulate:

@@ -197,7 +197,7 @@ def test_the_report_class_follows_what_the_peer_accepts(tmp_path, last):
 def test_a_peer_that_lies_about_the_object_is_taken_at_its_word(tmp_path):
     with pacs(tmp_path, "lose") as (address, rows):
         assert deliver(address, [stored(tmp_path, 1)]) == [Outcome(0, 0, "sent")]
-    assert rows[0]["status"] == "0000"
+    assert rows[0]["status"] == "0x0000"
     assert not list((tmp_path / "pacs").rglob("*.dcm"))
 
 

@@ -26,7 +26,7 @@ def test_send_says_what_became_of_every_file(tmp_path: Path, capsys: pytest.Capt
         code = network.send([tmp_path / "in"], f"PACS@127.0.0.1:{peer.port}", "ME", SETTINGS, as_json=True)
     assert code == 0
     assert [(row["status"], row["dimse"], row["sop_uid"]) for row in rows(capsys)] == [
-        ("sent", "0000", one.uid) for one in made
+        ("sent", "0x0000", one.uid) for one in made
     ]
     assert [row["sop_uid"] for row in peer.rows] == [one.uid for one in made]
 

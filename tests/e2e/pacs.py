@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from dicom_ai.simulate.pacs import SimulatedPacs
+from dicom_ai.simulate.pacs import Manners, SimulatedPacs
 from tests.e2e.service import destination
 from tests.peers import free_port
 
@@ -15,18 +15,25 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 class Simulated:
     """The simulated PACS on a port that it takes again; drops open associations when it stops, as a power cut does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, slow_s: float = 0.0) -> None:
         self.folder, self.port = folder, free_port()
+        self._manners = Manners(slow_s=slow_s)
         self.wire: list[tuple[str, str]] = []  # SOP Instance UID and digest of every object that was answered
         self._pacs: SimulatedPacs | None = None
 
     def start(self) -> None:
-        self._pacs = SimulatedPacs(self.folder, clock=lambda: NOON, tell=self._tell)
+        self._pacs = SimulatedPacs(self.folder, clock=lambda: NOON, tell=self._tell, manners=self._manners)
         self._pacs.start(self.port)
 
     def stop(self) -> None:
         if self._pacs is not None:
             self._pacs.stop()
+
+    def hurry(self) -> None:
+        """From now on answer at once."""
+        self._manners = Manners()
+        if self._pacs is not None:
+            self._pacs._manners = self._manners
 
     def received(self) -> list[bytes]:
         return [path.read_bytes() for path in sorted(self.folder.rglob("*.dcm"))]

@@ -108,8 +108,11 @@ class Service:
 
     def command(self, *arguments: str | Path, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
         """Run another command beside the service, with its settings."""
-        env = {name: value for name, value in self._environment.items() if name != _MARK}
-        return run(*arguments, cwd=self.folder, timeout_s=timeout_s, env=env)
+        return run(*arguments, cwd=self.folder, timeout_s=timeout_s, env=self.beside())
+
+    def beside(self) -> dict[str, str]:
+        """The environment of another command with the settings of this service."""
+        return {name: value for name, value in self._environment.items() if name != _MARK}
 
     def start(self, limit_s: float = START_LIMIT_S) -> dict[str, Any]:
         """Start `dicom-ai serve` and wait for its ready line."""

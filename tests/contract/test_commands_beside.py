@@ -1,0 +1,286 @@
+"""Every command runs beside a service at work and disturbs nothing: each step of each workflow ran exactly once.
+
+A second process that launches the engine would take up the work of the first one again. So all commands are run while
+the service analyses and delivers, on SQLite and on PostgreSQL, and afterwards the engine's own records, the service's
+log and the PACS are asked. A command that is not in the table below fails the test: whoever adds one says here how it
+is run and how it ends.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from dicom_ai import engine
+from dicom_ai.cli import app
+from dicom_ai.simulate.exam import Shot, exam
+from dicom_ai.simulate.patients import patient_of
+from tests.e2e.pacs import Simulated
+from tests.e2e.scanner import LUNG, PatientScanner, part10, studies
+from tests.e2e.service import Service
+from tests.peers import free_port
+from tests.postgres import shared
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(280)]
+
+STEPS = {
+    "settle": ["settle"],
+    "analyse": ["model", "crop", "classify", "report", "queue"],
+    "deliver": ["deliver"],
+}
+"""Steps of each workflow that ends well, in their order (dicom_ai/workflow.py)."""
+
+_PROBE = """
+import atexit, os, sys
+def tell():
+    engine = sys.modules.get("dbos._dbos")
+    if engine is not None and engine._dbos_global_instance is not None:
+        open(os.environ["LAUNCHED"], "a").write(" ".join(sys.argv) + "\\n")
+atexit.register(tell)
+"""
+
+
+@dataclass
+class Place:
+    """What the commands may speak of: a service at work, a PACS that is in no hurry, and files."""
+
+    service: Service
+    folder: Path
+    pacs: Simulated
+
+    @property
+    def here(self) -> str:
+        """The service as a node."""
+        return f"DICOM_AI@127.0.0.1:{self.service.port}"
+
+    @property
+    def files(self) -> Path:
+        """A folder with a still."""
+        return self.folder / "files"
+
+
+@dataclass(frozen=True)
+class Command:
+    """How a command is run beside the service.
+
+    Attributes:
+        arguments: after its name.
+        code: the exit code of the contract.
+        is_endless: runs until SIGTERM.
+    """
+
+    arguments: Callable[[Place], Sequence[str | Path]] = lambda _: ()
+    code: int = 0
+    is_endless: bool = False
+
+
+COMMANDS: Mapping[str, Command] = {
+    "serve": Command(lambda _: ("--port", "0"), code=3),  # the data folder is held
+    "analyse": Command(lambda at: (at.files, "--task", "lung-signs", "--out", at.folder / "analysed", "--json")),
+    "crop": Command(lambda at: (at.files, "--json")),
+    "send": Command(lambda at: (at.files, "--to", at.here)),
+    "echo": Command(lambda at: ("--to", at.here)),
+    "apply": Command(lambda at: (at.service.folder / "site.toml", "--by", "beside")),
+    "reasons": Command(),
+    "rules list": Command(),
+    "rules test": Command(lambda at: (at.files, "--json")),
+    "simulate scanner": Command(lambda at: ("--exam", "uterus", "--seed", "8", "--to", at.here)),
+    "simulate pacs": Command(
+        lambda at: ("--port", str(free_port()), "--out", at.folder / "other-pacs"), is_endless=True
+    ),
+}
+EXCLUDED = {
+    "demo": "brings a service of its own, in a folder of its own, and empties it; tests/e2e/test_demo.py runs it",
+}
+
+
+@dataclass
+class Done:
+    """What a command did, and how many workflows were running when it began and when it ended."""
+
+    code: int
+    said: str
+    running: tuple[int, int]
+
+
+@dataclass
+class Ran:
+    """Everything that is left when all commands have run and the service has stopped."""
+
+    service: Service
+    pacs: Simulated
+    done: dict[str, Done]
+    acknowledged: Mapping[str, str]
+    launched: str
+    roles: tuple[Mapping[str, int | None], Mapping[str, int | None]]  # before the commands and after them
+    stop_code: int = -1
+    workflows: list[Any] = field(default_factory=list)
+    steps: dict[str, list[Any]] = field(default_factory=dict)
+
+    def log(self, event: str) -> list[dict[str, Any]]:
+        """Lines of the service's log."""
+        lines = self.service.log.read_text(errors="replace").splitlines()
+        return [row for row in (json.loads(line) for line in lines if line.startswith("{")) if row["event"] == event]
+
+
+def commands_of(group: Any, before: str = "") -> Iterator[str]:
+    """Names of every command of a group, as they are typed; a group without a command has none yet."""
+    for name, one in group.commands.items():
+        if hasattr(one, "commands"):
+            yield from commands_of(one, f"{before}{name} ")
+        else:
+            yield f"{before}{name}"
+
+
+@contextmanager
+def at_work(folder: Path, database_url: str) -> Iterator[tuple[Place, PatientScanner]]:
+    """A service with two studies on their way, and a PACS that takes its time, so that there is always work."""
+    with Simulated(folder / "pacs", slow_s=4.0) as pacs:
+        one = Service(folder / "service", database_url=database_url, DICOM_AI_DELIVER__RESPONSE_TIMEOUT_S="60")
+        place = Place(one, folder, pacs)
+        place.files.mkdir()
+        (still,) = exam("lung", seed=3, patient=patient_of(3), content=(Shot(frozenset({"b_lines"})),))
+        (place.files / "still.dcm").write_bytes(part10(still))
+        try:
+            one.apply(pacs.target())
+            one.start()
+            scanner = PatientScanner(studies(2, content=LUNG), one.port, limit_s=120)
+            scanner.start()
+            one.wait_until(lambda: n_running(one) > 0, 60, "a workflow that runs")
+            yield place, scanner
+        finally:
+            one.close()
+
+
+def n_running(one: Service) -> int:
+    """Workflows that are running."""
+    return int(one.select("SELECT count(*) FROM workflow_status WHERE status = 'PENDING'")[0][0])
+
+
+def run_beside(place: Place, name: str, launched: Path) -> Done:
+    """Run one command to its end, with a probe that tells if its process launched the engine."""
+    one, command = place.service, COMMANDS[name]
+    before = n_running(one)
+    line = [sys.executable, "-m", "dicom_ai", *name.split(), *map(str, command.arguments(place))]
+    env = one.beside() | {"LAUNCHED": str(launched)}
+    env["PYTHONPATH"] = os.pathsep.join([str(launched.parent), env["PYTHONPATH"]])
+    process = subprocess.Popen(
+        line, cwd=one.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        if command.is_endless:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    return Done(process.returncode, said, (before, n_running(one)))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    folder = tmp_path_factory.mktemp("beside")
+    url = shared().new_database() if request.param == "postgresql" else ""
+    probe = folder / "probe"
+    probe.mkdir()
+    (probe / "sitecustomize.py").write_text(_PROBE)
+    launched = probe / "launched"
+    launched.touch()
+    with at_work(folder, url) as (place, scanner):
+        one = place.service
+        before = {name: one.pid_of(name) for name in ("supervisor", "receive", "work")}
+        with ThreadPoolExecutor(2) as two:  # as on a day when several people look after the same thing
+            found = two.map(lambda name: run_beside(place, name, launched), COMMANDS)
+            done = dict(zip(COMMANDS, found, strict=True))
+        after = {name: one.pid_of(name) for name in before}
+        place.pacs.hurry()
+        scanner.wait()
+        one.wait_until(one.is_at_rest, 120, "everything to be answered and delivered")
+        left = Ran(one, place.pacs, done, scanner.acknowledged, launched.read_text(), (before, after))
+        left.stop_code = one.stop()
+        with closing_client(url or f"sqlite:///{one.data / 'ledger.sqlite'}") as client:
+            left.workflows = client.list_workflows(load_output=False)
+            left.steps = {flow.workflow_id: client.list_workflow_steps(flow.workflow_id) for flow in left.workflows}
+        yield left
+    if url:
+        shared().drop(url)
+
+
+@contextmanager
+def closing_client(url: str) -> Iterator[Any]:
+    client = engine.client(url)
+    try:
+        yield client
+    finally:
+        client.destroy()
+
+
+def test_every_command_is_in_the_table() -> None:
+    there = set(commands_of(typer.main.get_group(app)))
+    assert there == set(COMMANDS) | set(EXCLUDED)
+    assert not set(COMMANDS) & set(EXCLUDED)
+    assert all(EXCLUDED.values())
+
+
+def test_every_command_ends_as_the_contract_says(ran: Ran) -> None:
+    found = {name: done.code for name, done in ran.done.items()}
+    expected = {name: command.code for name, command in COMMANDS.items()}
+    wrong = {name: ran.done[name].said[-1500:] for name in expected if found[name] != expected[name]}
+    assert found == expected, wrong
+    assert not [name for name, done in ran.done.items() if "Traceback" in done.said]
+
+
+def test_the_service_was_at_work_beside_every_command(ran: Ran) -> None:
+    """Otherwise the other tests prove nothing."""
+    idle = [name for name, done in ran.done.items() if min(done.running) < 1]
+    assert not idle
+
+
+def test_no_command_launched_the_engine(ran: Ran) -> None:
+    assert ran.launched == ""
+    assert len({flow.executor_id for flow in ran.workflows}) == 1
+
+
+def test_every_step_of_every_workflow_ran_once(ran: Ran) -> None:
+    assert {flow.status for flow in ran.workflows} == {"SUCCESS"}
+    assert Counter(flow.name for flow in ran.workflows).keys() == STEPS.keys()
+    again = [flow.workflow_id for flow in ran.workflows if flow.recovery_attempts != 1]
+    assert not again, f"workflows that were begun more than once: {again}"
+    for flow in ran.workflows:
+        assert [step["function_name"] for step in ran.steps[flow.workflow_id]] == STEPS[flow.name], flow.workflow_id
+
+
+def test_the_service_itself_ran_every_step_and_once(ran: Ran) -> None:
+    """Its log tells of every step it took; one that another process took, or that came twice, would show."""
+    n_of = Counter(flow.name for flow in ran.workflows)
+    assert len(ran.log("looked at the set")) == n_of["settle"]
+    closed = {set_id for (set_id,) in ran.service.select("SELECT id FROM sets WHERE state = 'closed'")}
+    for event in ("cropped", "classified", "reported"):
+        assert Counter(row["set"] for row in ran.log(event)) == dict.fromkeys(closed, 1), event
+    assert len(closed) == n_of["analyse"]
+
+
+def test_every_object_went_out_once(ran: Ran) -> None:
+    assert set(Counter(uid for uid, _ in ran.pacs.wire).values()) == {1}
+    (attempts,) = ran.service.select("SELECT min(attempts), max(attempts) FROM deliveries")
+    assert attempts == (1, 1)
+    assert set(ran.acknowledged) <= {uid for uid, _ in ran.pacs.wire}
+
+
+def test_the_service_goes_on(ran: Ran) -> None:
+    assert ran.roles[0] == ran.roles[1]
+    assert ran.log("role died") == []
+    assert ran.stop_code == 0
+    assert ran.service.processes() == {}

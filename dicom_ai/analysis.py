@@ -24,6 +24,7 @@ from dicom_ai.classify.runtime import Classifier
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.errors import CardMismatch, ModelError, ResourceError, UnreadableInstance
 from dicom_ai.finding import FrameScore, image_score
+from dicom_ai.inflate import is_deflated, read_deflated
 from dicom_ai.instance import Instance
 from dicom_ai.kept import CropOutcome, Kept
 from dicom_ai.log import get_logger
@@ -37,6 +38,7 @@ PIPELINE_VERSION = "1"
 
 _FOREIGN = (InvalidDicomError, OSError, ValueError, KeyError, EOFError, RecursionError, NotImplementedError)
 _LAST_RECEIVED = 0x00280011  # Columns: the receiver looks at nothing behind it
+_PIXELS = 0x7FE00008
 
 Heat = Mapping[int, npt.NDArray[np.uint8]]
 
@@ -197,7 +199,10 @@ def header(path: Path) -> Dataset:
         UnreadableInstance: not even its beginning can be parsed.
     """
     try:
-        return pydicom.dcmread(path, stop_before_pixels=True)
+        with path.open("rb") as file:
+            if is_deflated(file):  # a library would unfold it whole
+                return read_deflated(file, before=_PIXELS)
+            return pydicom.dcmread(file, stop_before_pixels=True)
     except _FOREIGN:
         return _beginning(path)
 
@@ -205,6 +210,8 @@ def header(path: Path) -> Dataset:
 def _beginning(path: Path) -> Dataset:
     try:
         with path.open("rb") as file:
+            if is_deflated(file):
+                return read_deflated(file, before=_LAST_RECEIVED + 1)
             return read_partial(file, stop_when=lambda tag, _vr, _length: tag > _LAST_RECEIVED)
     except _FOREIGN as exc:
         raise UnreadableInstance(type(exc).__name__) from exc

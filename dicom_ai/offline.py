@@ -72,7 +72,10 @@ def analyse(request: Request, settings: Settings, *, as_json: bool) -> int:
     """Analyse files and write reports and captures; 1 when a file could not be read or a set could not be reported."""
     paths = files_of(request.paths)
     request.out.mkdir(parents=True, exist_ok=True)
-    with Cropper(**settings.crop.model_dump()) as cropper, TemporaryDirectory(prefix="dicom-ai-") as folder:
+    with (
+        Cropper(**settings.crop.model_dump(), deflated=settings.receive.deflated) as cropper,
+        TemporaryDirectory(prefix="dicom-ai-") as folder,
+    ):
         run = _Run(request, settings, cropper, WorkFiles(Path(folder)))
         rows = []
         for row in run.rows(paths):

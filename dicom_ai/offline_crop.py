@@ -32,7 +32,7 @@ def crop(paths: Sequence[Path], png: Path | None, settings: Settings, *, as_json
     if png is not None:
         png.mkdir(parents=True, exist_ok=True)
     rows = []
-    with Cropper(**settings.crop.model_dump()) as cropper:
+    with Cropper(**settings.crop.model_dump(), deflated=settings.receive.deflated) as cropper:
         for path in files_of(paths):
             outcome, kept = cropper.crop(path, 1)
             row = {"file": str(path), **outcome.row(), "png": _picture(path, kept, png)}

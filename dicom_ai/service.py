@@ -140,7 +140,7 @@ def receive_role(settings: Settings) -> None:
     committer.start()
     acceptor = PynetdicomAcceptor(
         settings.receive,
-        lambda: accepted(any(one.forward == "all" for one in site().destinations)),
+        lambda: accepted(any(one.forward == "all" for one in site().destinations), deflated=settings.receive.deflated),
         authorise=lambda calling, _called, _address: _is_welcome(settings, site(), calling),
         keep=committer.keep,
         notices=committer,
@@ -198,7 +198,7 @@ def work_role(settings: Settings) -> None:
     client = engine.client(settings.database_url)
     ledger = Ledger(opened, engine.enqueuer(client), _now)
     files, site = _files(settings, "work", 0), SiteReader(opened)
-    with Cropper(**settings.crop.model_dump()) as cropper:
+    with Cropper(**settings.crop.model_dump(), deflated=settings.receive.deflated) as cropper:
         analyst = _analyst(settings, cropper)
         courier = Courier(settings.deliver, ledger, files=files, site=site, chance=random.Random())  # noqa: S311
         parts = workflow.Parts(ledger=ledger, files=files, analyst=analyst, courier=courier, site=site)

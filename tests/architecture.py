@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("dicom_ai", "models", "train")
 
-_VALUES = ("charset", "instance", "finding", "kept", "reasons", "errors", "points", "ports", "settings", "site")
+_VALUES = ("charset", "inflate", "instance", "finding", "kept", "reasons", "errors", "points", "ports", "settings", "site")
 BASE = {f"dicom_ai.{name}" for name in _VALUES}
 OBSERVE = {f"dicom_ai.{name}" for name in ("log", "metrics", "audit")}
 EDGES = ("receive", "store", "deliver", "archive")

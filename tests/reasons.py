@@ -16,7 +16,7 @@ import pytest
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
-from pydicom.uid import MPEG4HP41, RawDataStorage
+from pydicom.uid import JPEG2000MC, RawDataStorage
 
 from dicom_ai.classify.catalogue import Installed
 from dicom_ai.classify.runtime import Classifier
@@ -129,7 +129,7 @@ def mixed_patient(parts: Parts) -> str | None:
 
 def unsupported_syntax(parts: Parts) -> str | None:
     (ds,) = lung(Shot(frozenset({"b_lines"}), frames=2))
-    ds.file_meta.TransferSyntaxUID = MPEG4HP41
+    ds.file_meta.TransferSyntaxUID = JPEG2000MC
     return parts.cropped(ds)
 
 

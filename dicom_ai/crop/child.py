@@ -1,6 +1,6 @@
 """The decoding child: one process that reads objects, decides and crops, so that only kept pixels leave it.
 
-    python -m dicom_ai.crop.child MEMORY_MIB
+    python -m dicom_ai.crop.child MEMORY_MIB [deflated]
 
 Requests are JSON lines on stdin, {"path", "frame_limit"}. Every answer on stdout is one JSON line {"outcome",
 "shape", "frame_numbers", "bytes"} followed by that many raw bytes (uint8 T, h, w, C). The process has a limit on its
@@ -11,12 +11,13 @@ decoder crashing on a hostile object must not take the device with it, so torch 
 import ctypes
 import json
 import os
+import re
 import resource
 import signal
 import struct
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,21 +27,28 @@ import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 from pydicom.tag import Tag
-from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from dicom_ai.crop.colour import Frame
 from dicom_ai.crop.decision import decide
 from dicom_ai.crop.emit import kept
-from dicom_ai.crop.frames import iter_frames
+from dicom_ai.crop.frames import PLUGINS, VIDEO, iter_frames
 from dicom_ai.crop.region import region_vote
 from dicom_ai.crop.support import Support, picture_support
+from dicom_ai.crop.video import CAPTURE_OPTIONS
 from dicom_ai.errors import InputError, NotAnalysable, UnreadableInstance, UnsupportedPixels
+from dicom_ai.inflate import is_deflated, open_deflated
 from dicom_ai.instance import Instance
 from dicom_ai.kept import CropOutcome, Kept, sampled_frames
 
 LOOKED_AT = 24
 """Most frames of a clip in which the picture is looked for: enough to light every part of a moving picture."""
+
+HELD_BYTES = 64 << 20
+"""Frames to keep are held from the look at the picture, so that nothing is decoded twice, up to this much."""
+
+_COMPLAINT = re.compile(rb"^\[(?:h264|hevc|mpeg[12]video) @ ", re.MULTILINE)
+"""A line that FFmpeg's decoders print where a picture is damaged; they conceal the damage and go on."""
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -51,12 +59,42 @@ _FOREIGN = (
 """What pydicom raises on bytes that are no data set."""
 
 
-def crop(path: Path, frame_limit: int) -> tuple[CropOutcome, Kept | None]:
+def _hears_nothing() -> bool:
+    return False
+
+
+class Ear:
+    """Listens to what codecs print on standard error, which is the only place where FFmpeg tells of damage."""
+
+    def __init__(self) -> None:
+        """Take the place of standard error; nothing printed leaves the process, as it may quote elements."""
+        self._end, begin = os.pipe()
+        for end in (self._end, begin):
+            os.set_blocking(end, False)
+        os.dup2(begin, 2)
+        os.close(begin)
+
+    def heard(self) -> bool:
+        """Whether a video decoder complained since the last time."""
+        said = b""
+        try:
+            while some := os.read(self._end, 1 << 16):
+                said += some
+        except BlockingIOError:
+            pass
+        return _COMPLAINT.search(said) is not None
+
+
+def crop(
+    path: Path, frame_limit: int, *, deflated: bool = False, heard: Callable[[], bool] = _hears_nothing
+) -> tuple[CropOutcome, Kept | None]:
     """Read one DICOM file, decide and crop.
 
     Args:
         path: of a DICOM file with preamble and file meta information.
         frame_limit: most frames to keep, >= 1.
+        deflated: deflated data sets may be unfolded.
+        heard: whether a video decoder complained since it was last asked.
 
     Returns:
         The outcome, and the kept pixels when its status is "cropped".
@@ -64,9 +102,11 @@ def crop(path: Path, frame_limit: int) -> tuple[CropOutcome, Kept | None]:
     instance = None
     try:
         with path.open("rb") as stream:
-            ds = _read(path, stream)
+            ds = _read(stream, deflated=deflated)
             instance = _instance(ds)
-            return _crop(ds, instance, frame_limit)
+            return _crop(ds, instance, frame_limit, heard)
+    except MemoryError:
+        return _refused("decoder_died", instance), None
     except OSError:
         return _refused("unreadable", instance), None
     except InputError as error:
@@ -87,13 +127,18 @@ def _instance(ds: Dataset) -> Instance:
         raise UnreadableInstance(type(exc).__name__) from exc
 
 
-def _read(path: Path, stream: BinaryIO) -> Dataset:
+def _read(stream: BinaryIO, *, deflated: bool) -> Dataset:
     """A data set whose PixelData is the open file, so that a long clip is read frame by frame."""
     try:
-        if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        if not is_deflated(stream):
+            ds: Dataset = dcmread(stream, stop_before_pixels=True)
+        elif deflated:
+            ds, stream = open_deflated(stream)
+        else:
             raise UnsupportedPixels(reason="unsupported_syntax")
-        ds = dcmread(stream, stop_before_pixels=True)
         syntax = ds.file_meta.TransferSyntaxUID
+        if syntax not in PLUGINS:
+            return ds
         order = "<" if syntax.is_little_endian else ">"
         head = stream.read(8)
         if len(head) == 8 and Tag(*struct.unpack(f"{order}HH", head[:4])) == 0x7FE00010:
@@ -105,40 +150,65 @@ def _read(path: Path, stream: BinaryIO) -> Dataset:
     return ds
 
 
-def _crop(ds: Dataset, instance: Instance, frame_limit: int) -> tuple[CropOutcome, Kept | None]:
+def _crop(
+    ds: Dataset, instance: Instance, frame_limit: int, heard: Callable[[], bool]
+) -> tuple[CropOutcome, Kept | None]:
     if instance.is_own_result:
         raise NotAnalysable(reason="own_result")
     if not instance.is_ultrasound:
         raise NotAnalysable(reason="not_ultrasound")
+    if ds.file_meta.TransferSyntaxUID not in PLUGINS:
+        raise UnsupportedPixels(reason="unsupported_syntax")
     if not instance.rows or not instance.columns or "PixelData" not in ds:
         raise UnsupportedPixels("no pixels")
     size = instance.rows, instance.columns
     vote = region_vote(ds)
     if vote.reason is not None:  # decided without decoding a pixel
         return decide(vote, None, size=size, frames=instance.frames), None
-    support, single = _supports(ds, instance.frames)
-    outcome = decide(vote, support, size=size, frames=instance.frames, single=single)
+    numbers = sampled_frames(instance.frames, frame_limit)
+    is_small = len(numbers) * instance.rows * instance.columns * int(ds.get("SamplesPerPixel") or 3) <= HELD_BYTES
+    look, held = _Look(instance.frames), {}
+    for number, frame in _decoded(ds, {*look.numbers, *(numbers if is_small else ())}, heard):
+        look.at(number, frame)
+        if is_small and number in numbers:
+            held[number] = frame
+    outcome = decide(vote, look.support(), size=size, frames=instance.frames, single=look.single)
     if outcome.status != "cropped":
         return outcome, None
-    numbers = sampled_frames(instance.frames, frame_limit)
-    return outcome, kept(iter_frames(ds, numbers), numbers, outcome)
+    frames = held.values() if is_small else (frame for _, frame in _decoded(ds, numbers, heard))
+    return outcome, kept(frames, numbers, outcome)
 
 
-def _supports(ds: Dataset, frames: int) -> tuple[Support | None, list[Support | None]]:
+def _decoded(ds: Dataset, numbers: Iterable[int], heard: Callable[[], bool]) -> Iterator[tuple[int, Frame]]:
+    """Frames with their one-based numbers, ascending; a video in which damage was concealed ends as an error."""
+    heard()  # what was said of the object before does not count
+    wanted = sorted(numbers)
+    yield from zip(wanted, iter_frames(ds, wanted), strict=True)
+    if ds.file_meta.TransferSyntaxUID in VIDEO and heard():
+        raise UnsupportedPixels("the video decoder found damage")
+
+
+class _Look:
     """The picture over time, and for a clip in its first, middle and last frame on their own."""
-    numbers = sorted({round(at) for at in np.linspace(1, frames, LOOKED_AT)})
-    on_their_own = {1, numbers[len(numbers) // 2], frames} if frames > 1 else set()
-    brightest: npt.NDArray[np.uint8] | None = None
-    single: list[Support | None] = []
-    for number, grey in zip(numbers, _greys(ds, numbers), strict=True):
-        brightest = grey if brightest is None else np.maximum(brightest, grey)
-        if number in on_their_own:
-            single.append(picture_support(grey))
-    return (None if brightest is None else picture_support(brightest)), single
 
+    def __init__(self, frames: int) -> None:
+        self.numbers = sorted({round(at) for at in np.linspace(1, frames, LOOKED_AT)})
+        self.single: list[Support | None] = []
+        self._on_their_own = {1, self.numbers[len(self.numbers) // 2], frames} if frames > 1 else set()
+        self._brightest: npt.NDArray[np.uint8] | None = None
 
-def _greys(ds: Dataset, numbers: list[int]) -> Iterator[npt.NDArray[np.uint8]]:
-    return (np.ascontiguousarray(frame.max(axis=2)) for frame in iter_frames(ds, numbers))
+    def at(self, number: int, frame: Frame) -> None:
+        """Take in one frame, if it is one of those looked at."""
+        if number not in self.numbers:
+            return
+        grey = np.ascontiguousarray(frame.max(axis=2))
+        self._brightest = grey if self._brightest is None else np.maximum(self._brightest, grey)
+        if number in self._on_their_own:
+            self.single.append(picture_support(grey))
+
+    def support(self) -> Support | None:
+        """The picture in the brightest value of each pixel."""
+        return None if self._brightest is None else picture_support(self._brightest)
 
 
 def _answer(out: BinaryIO, outcome: CropOutcome, pixels: Kept | None) -> None:
@@ -162,19 +232,21 @@ def _confine(memory_mib: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = CAPTURE_OPTIONS
     cv2.setNumThreads(1)
     warnings.simplefilter("ignore")  # warnings quote element values
 
 
-def main(memory_mib: int) -> None:
+def main(memory_mib: int, *, deflated: bool) -> None:
     """Answer requests until stdin ends."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever a codec prints must not mix with the answers
+    ear = Ear()
     _confine(memory_mib)
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        _answer(out, *crop(Path(request["path"]), int(request["frame_limit"])))
+        _answer(out, *crop(Path(request["path"]), int(request["frame_limit"]), deflated=deflated, heard=ear.heard))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1536)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1536, deflated="deflated" in sys.argv[2:])

@@ -36,10 +36,10 @@ class _TimeIsUp(Exception):
 
 
 class _Child:
-    def __init__(self, memory_mib: int) -> None:
+    def __init__(self, *options: str) -> None:
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dicom_ai.crop.child", str(memory_mib)],
+            [sys.executable, "-m", "dicom_ai.crop.child", *options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,  # stderr may quote elements
             bufsize=0, close_fds=True, env=os.environ | single,
         )  # fmt: skip
@@ -114,10 +114,13 @@ class Cropper:
         memory_mib: limit on the address space of each, >= 768.
         timeout_s: longest time for one object, in seconds.
         recycle_after: objects after which a child is replaced, >= 1.
+        deflated: whether deflated data sets may be unfolded; if not, they are "unsupported_syntax".
     """
 
-    def __init__(self, *, children: int, memory_mib: int, timeout_s: float, recycle_after: int) -> None:
-        self._memory_mib = max(memory_mib, LEAST_MEMORY_MIB)
+    def __init__(
+        self, *, children: int, memory_mib: int, timeout_s: float, recycle_after: int, deflated: bool = False
+    ) -> None:
+        self._options = (str(max(memory_mib, LEAST_MEMORY_MIB)), *(("deflated",) if deflated else ()))
         self._timeout_s = timeout_s
         self._recycle_after = recycle_after
         self._idle: list[_Child] = []
@@ -140,20 +143,21 @@ class Cropper:
             object is not harmed.
         """
         with self._places:
+            deadline = time.monotonic() + self._timeout_s  # one for all attempts
             for _ in range(_DEATHS):
                 try:
-                    return self._crop(path, frame_limit)
+                    return self._crop(path, frame_limit, deadline)
                 except _TimeIsUp:
                     return CropOutcome("quarantined", "decode_timeout", 0, 0, 0), None
                 except _ChildDied:
                     continue
         return CropOutcome("quarantined", "decoder_died", 0, 0, 0), None
 
-    def _crop(self, path: Path, frame_limit: int) -> tuple[CropOutcome, Kept | None]:
+    def _crop(self, path: Path, frame_limit: int, deadline: float) -> tuple[CropOutcome, Kept | None]:
         child = self._take()
         is_fit = False
         try:
-            answer = child.crop(path, frame_limit, time.monotonic() + self._timeout_s)
+            answer = child.crop(path, frame_limit, deadline)
             is_fit = child.objects < self._recycle_after
             return answer
         finally:
@@ -185,7 +189,7 @@ class Cropper:
                 if child.process.poll() is None:
                     return child
                 child.end()  # died while idle: nobody's object is to blame
-        return self._starter.submit(_Child, self._memory_mib).result()
+        return self._starter.submit(_Child, *self._options).result()
 
     def _give_back(self, child: _Child, *, is_fit: bool) -> None:
         with self._lock:

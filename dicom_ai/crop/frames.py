@@ -1,9 +1,7 @@
 """Pixel data to grey or RGB frames of 8 bits: only the named frames, each colour converted exactly once.
 
-The decoding plugin is always named, so that an installed package never changes what a network sees. JPEG Baseline
-is decoded with Pillow itself, because there the code stream and not Photometric Interpretation says whether the
-samples are YCbCr (makers label JPEG as RGB), and converting by both would convert twice. What this is not: a
-display pipeline; VOI and modality tables are left alone, as ultrasound is stored ready to show.
+The decoding plugin is always named, so that an installed package never changes what a network sees. What this is
+not: a display pipeline; VOI and modality tables are left alone, as ultrasound is stored ready to show.
 """
 
 import io
@@ -11,19 +9,28 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import as_pixel_options
 
+from dicom_ai.crop import jpeg, jpeg2000, video
+from dicom_ai.crop.colour import Frame, grey_or_rgb
+from dicom_ai.crop.palette import through_palette
 from dicom_ai.errors import UnsupportedPixels
 
-Frame = npt.NDArray[np.uint8]
+_J2K = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
+VIDEO = (
+    uid.MPEG2MPML, uid.MPEG2MPMLF, uid.MPEG2MPHL, uid.MPEG2MPHLF,
+    uid.MPEG4HP41, uid.MPEG4HP41F, uid.MPEG4HP41BD, uid.MPEG4HP41BDF,
+    uid.MPEG4HP422D, uid.MPEG4HP422DF, uid.MPEG4HP423D, uid.MPEG4HP423DF, uid.MPEG4HP42STEREO, uid.MPEG4HP42STEREOF,
+    uid.HEVCMP51, uid.HEVCM10P51,
+)  # fmt: skip
+"""Transfer syntaxes in which all frames are one stream."""
 
 PLUGINS = {
     uid.ImplicitVRLittleEndian: "",
@@ -31,27 +38,24 @@ PLUGINS = {
     uid.ExplicitVRBigEndian: "",
     uid.RLELossless: "pydicom",
     uid.JPEGBaseline8Bit: "pillow",
-    uid.JPEGExtended12Bit: "gdcm",
+    uid.JPEGExtended12Bit: "gdcm",  # 12 bits; of 8 bits as Baseline
     uid.JPEGLossless: "gdcm",
     uid.JPEGLosslessSV1: "gdcm",
     uid.JPEGLSLossless: "gdcm",
     uid.JPEGLSNearLossless: "gdcm",
-    uid.JPEG2000Lossless: "gdcm",
-    uid.JPEG2000: "gdcm",
+    **dict.fromkeys(_J2K, "pillow"),
+    **dict.fromkeys(VIDEO, "opencv"),
 }
-"""Transfer syntax to plugin. Deflated is absent on purpose: it is inflated as a whole before anything is checked."""
+"""Transfer syntax to what decodes it. Deflated is absent: it is unfolded, within bounds, before it comes here."""
 
 LARGEST_FRAME = 64_000_000
 """Samples of one frame; no scanner comes near, but a header of some bytes can ask for more than the memory."""
 
-TINTED = 100
-"""Spread of the median colour (0..255) that no ultrasound screen has: black read as YCbCr is (0, 135, 0)."""
-
 _FOREIGN = (
     ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError, RuntimeError, OSError, EOFError,
-    MemoryError, ArithmeticError, AssertionError, struct.error, Image.DecompressionBombError,
+    ArithmeticError, AssertionError, struct.error, Image.DecompressionBombError, cv2.error,
 )  # fmt: skip
-"""What pydicom, its plugins and Pillow raise on damaged pixel data."""
+"""What pydicom, its plugins, Pillow and OpenCV raise on damaged pixel data; MemoryError is another matter."""
 
 
 def frames_of(ds: Dataset, frame_numbers: Sequence[int]) -> Frame:
@@ -66,6 +70,7 @@ def frames_of(ds: Dataset, frame_numbers: Sequence[int]) -> Frame:
 
     Raises:
         UnsupportedPixels: reason "unsupported_syntax" or "decode_failed".
+        MemoryError: it would take more than there is.
     """
     return np.stack(list(iter_frames(ds, frame_numbers)))
 
@@ -94,111 +99,65 @@ def _check_description(ds: Dataset) -> None:
 
 
 def _decoded(ds: Dataset, syntax: uid.UID, indices: Sequence[int]) -> Iterator[Frame]:
-    if syntax == uid.JPEGBaseline8Bit or (syntax == uid.JPEGExtended12Bit and ds.BitsStored == 8):
+    size = int(ds.Columns), int(ds.Rows)
+    if syntax in VIDEO:
+        yield from _of_video(ds, indices, size)
+    elif syntax in _J2K:
         for index in indices:
-            samples = _jpeg(ds, index)
-            is_palette = ds.PhotometricInterpretation == "PALETTE COLOR"
-            yield _through_palette(samples, ds) if is_palette else _of_grey_or_rgb(samples, ds, "YBR")
-        return
-    options = as_pixel_options(ds)
-    if syntax in uid.JPEG2000TransferSyntaxes and _is_rgb_inside(ds, indices[0]):
-        options["photometric_interpretation"] = "RGB"
-    decoder = get_decoder(syntax)
-    for array, told in decoder.iter_array(ds, indices=indices, decoding_plugin=PLUGINS[syntax], **options):
-        if ds.PhotometricInterpretation == "PALETTE COLOR":
-            yield _through_palette(array, ds)
+            yield _of_jpeg_2000(ds, _code_stream(ds, index), size)
+    elif syntax == uid.JPEGBaseline8Bit or (
+        syntax == uid.JPEGExtended12Bit and jpeg.precision(_code_stream(ds, indices[0])) == 8
+    ):
+        for index in indices:
+            samples = jpeg.decoded(_code_stream(ds, index), size, str(ds.PhotometricInterpretation))
+            yield through_palette(samples, ds) if _is_palette(ds) else grey_or_rgb(samples, ds, converted=True)
+    else:
+        yield from _by_pydicom(ds, syntax, indices)
+
+
+def _of_video(ds: Dataset, indices: Sequence[int], size: tuple[int, int]) -> Iterator[Frame]:
+    if ds.SamplesPerPixel != 3 and not str(ds.PhotometricInterpretation).startswith("MONOCHROME"):
+        raise UnsupportedPixels("Photometric Interpretation")
+    pixels = io.BytesIO(ds.PixelData) if isinstance(ds.PixelData, bytes) else ds.PixelData
+    begin = pixels.tell()
+    try:
+        for frame in video.frames(pixels, indices, size, int(ds.get("NumberOfFrames") or 1)):
+            samples = frame if ds.SamplesPerPixel == 3 else frame[:, :, 0]
+            yield grey_or_rgb(samples, ds, converted=True)
+    finally:
+        pixels.seek(begin)
+
+
+def _of_jpeg_2000(ds: Dataset, stream: bytes, size: tuple[int, int]) -> Frame:
+    samples = jpeg2000.decoded(stream, size, int(ds.SamplesPerPixel))
+    label = str(ds.PhotometricInterpretation)
+    if _is_palette(ds):
+        return through_palette(samples, ds)
+    if samples.ndim == 3 and label.startswith("YBR_FULL") and not jpeg2000.undoes_transform(stream):
+        samples = np.asarray(Image.fromarray(samples, "YCbCr").convert("RGB"))
+    elif label not in ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "MONOCHROME1", "MONOCHROME2"):
+        raise UnsupportedPixels("Photometric Interpretation")
+    return grey_or_rgb(samples, ds, converted="YBR" in label)
+
+
+def _by_pydicom(ds: Dataset, syntax: uid.UID, indices: Sequence[int]) -> Iterator[Frame]:
+    decoder, options = get_decoder(syntax), as_pixel_options(ds)
+    for samples, told in decoder.iter_array(ds, indices=indices, decoding_plugin=PLUGINS[syntax], **options):
+        if _is_palette(ds):
+            yield through_palette(samples, ds)
+        elif told["photometric_interpretation"] not in ("RGB", "MONOCHROME1", "MONOCHROME2"):
+            raise UnsupportedPixels("Photometric Interpretation")
         else:
-            if told["photometric_interpretation"] not in ("RGB", "MONOCHROME1", "MONOCHROME2"):
-                raise UnsupportedPixels("Photometric Interpretation")
-            yield _of_grey_or_rgb(array, ds, str(ds.PhotometricInterpretation))
+            yield grey_or_rgb(samples, ds, converted="YBR" in str(ds.PhotometricInterpretation))
 
 
-def _of_grey_or_rgb(array: npt.NDArray[Any], ds: Dataset, before: str) -> Frame:
-    frame = _to_eight_bits(array, ds)
-    if frame.ndim == 2:
-        return (255 - frame if ds.PhotometricInterpretation == "MONOCHROME1" else frame)[:, :, np.newaxis]
-    if "YBR" in before and np.ptp(np.median(frame[::4, ::4], axis=(0, 1))) > TINTED:
-        raise UnsupportedPixels("the colour conversion is wrong: the screen is tinted")
-    return frame
-
-
-def _to_eight_bits(array: npt.NDArray[Any], ds: Dataset) -> Frame:
-    bits = int(ds.BitsStored)
-    if ds.get("PixelRepresentation", 0):
-        array = array.astype(np.int32) + (1 << (bits - 1))
-    if bits > 8:
-        array = array >> (bits - 8)
-    elif bits < 8:
-        array = array.astype(np.uint16) * 255 // ((1 << bits) - 1)
-    eight: Frame = np.clip(array, 0, 255).astype(np.uint8, copy=False)
-    return eight
-
-
-def _through_palette(array: npt.NDArray[Any], ds: Dataset) -> Frame:
-    entries, first, _ = (int(value) for value in ds.RedPaletteColorLookupTableDescriptor)
-    entries = entries or 1 << 16
-    frame: Frame = _palette(ds, entries, first)[np.clip(array.astype(np.int32) - first, 0, entries - 1)]
-    return frame
-
-
-def _palette(ds: Dataset, entries: int, first: int) -> Frame:
-    """The table as uint8 (entries, 3); entries are 8 or 16 bits wide, whatever the descriptor says."""
-    tables = Dataset()
-    tables.file_meta = ds.file_meta
-    for element in ds.group_dataset(0x0028):
-        tables.add(element)
-    if ds.file_meta.TransferSyntaxUID == uid.ExplicitVRBigEndian:
-        for colour in ("Red", "Green", "Blue"):  # the library reads this table in the machine's byte order
-            keyword = f"{colour}PaletteColorLookupTableData"
-            if keyword in ds and len(ds[keyword].value) == 2 * entries:
-                tables[keyword].value = np.frombuffer(ds[keyword].value, ">u2").astype("<u2").tobytes()
-    values = np.arange(first, first + entries, dtype=np.int32)
-    table = apply_color_lut(values, tables)[:, :3]
-    if table.dtype == np.uint8:
-        if entries > 256:
-            raise UnsupportedPixels("palette")
-        return table
-    # PS3.3 C.7.6.3.1.6 wants 16-bit entries to span the range; some makers write 8-bit values into them
-    return (table if table.max() < 256 else table >> 8).astype(np.uint8)
+def _is_palette(ds: Dataset) -> bool:
+    return bool(ds.PhotometricInterpretation == "PALETTE COLOR")
 
 
 def _code_stream(ds: Dataset, index: int) -> bytes:
-    options = as_pixel_options(ds)
+    options: dict[str, Any] = as_pixel_options(ds)
     return get_frame(
         ds.PixelData, index, number_of_frames=options["number_of_frames"],
         extended_offsets=options.get("extended_offsets"),
     )  # fmt: skip
-
-
-def _jpeg(ds: Dataset, index: int) -> Frame:
-    """Decode one JPEG frame to grey or RGB; libjpeg converts by the markers inside, and nothing else does."""
-    image: Image.Image = Image.open(io.BytesIO(_code_stream(ds, index)), formats=("JPEG",))
-    if image.size != (ds.Columns, ds.Rows) or image.mode not in ("L", "RGB"):
-        raise UnsupportedPixels("frame size or components differ from the header")
-    if image.mode == "RGB" and ds.PhotometricInterpretation == "RGB" and _is_unmarked(image):
-        # No marker says what the samples are. Chroma rests at 128, colours of a dark screen do not.
-        image.draft("YCbCr", image.size)
-        samples = np.asarray(image)
-        chroma = np.median(samples[::4, ::4, 1:], axis=(0, 1))
-        if np.abs(chroma - 128.0).max() > 32.0:
-            return samples
-        image = Image.merge("YCbCr", image.split()).convert("RGB")
-    return np.asarray(image)
-
-
-def _is_unmarked(image: Image.Image) -> bool:
-    names = [component[0] for component in getattr(image, "layer", [])]
-    return (
-        "jfif" not in image.info
-        and "adobe_transform" not in image.info
-        and names not in ([82, 71, 66], ["R", "G", "B"])
-    )
-
-
-def _is_rgb_inside(ds: Dataset, index: int) -> bool:
-    """Whether a JPEG 2000 code stream undoes its own colour transform although the header says plain YBR_FULL."""
-    if ds.SamplesPerPixel != 3 or not str(ds.PhotometricInterpretation).startswith("YBR_FULL"):
-        return False
-    stream = _code_stream(ds, index)
-    at = stream.find(b"\xff\x52")  # COD: length 2, style 1, progression 1, layers 2, transform 1 (ISO 15444-1 A.6.1)
-    return 0 <= at < len(stream) - 9 and stream[at + 8] == 1

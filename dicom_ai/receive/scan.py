@@ -16,6 +16,7 @@ from pydicom.sequence import Sequence
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
 from dicom_ai.errors import UnreadableInstance, WrongKind
+from dicom_ai.inflate import DEFLATED, beginning
 from dicom_ai.receive.tables import is_implicit_vr, is_little_endian
 
 MAX_DEPTH = 64
@@ -61,7 +62,7 @@ def scan(data_set: bytes | memoryview, transfer_syntax_uid: str) -> Dataset:
     """Read the wanted elements of an encoded data set.
 
     Args:
-        data_set: without preamble and group 0002.
+        data_set: without preamble and group 0002; of a deflated one only the beginning is unfolded.
         transfer_syntax_uid: one of `tables.TRANSFER_SYNTAXES`.
 
     Returns:
@@ -71,6 +72,8 @@ def scan(data_set: bytes | memoryview, transfer_syntax_uid: str) -> Dataset:
     Raises:
         UnreadableInstance: the bytes break off, contradict themselves, exceed the bounds or name no UIDs.
     """
+    if transfer_syntax_uid == DEFLATED:
+        data_set = beginning(data_set)
     reader = _Reader(memoryview(data_set), transfer_syntax_uid)
     values, procedure = reader.top_level()
     header = _decoded(values, procedure, "little" if reader.is_little else "big")

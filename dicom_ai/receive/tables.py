@@ -1,7 +1,7 @@
 """What the storage SCP accepts: storage classes and transfer syntaxes, as tables.
 
 Accepted means kept and forwarded as it came; whether it can be decoded is found out later, in a child process.
-Deflated syntaxes are left out: a few kilobytes can unfold to gigabytes before anything has been checked.
+Deflated data sets are accepted only where `receive.deflated` is on: a few kilobytes can unfold to gigabytes.
 What this is not: routes and peers (those are the site's tables).
 """
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pynetdicom import AllStoragePresentationContexts
 
+from dicom_ai.inflate import DEFLATED
 from dicom_ai.instance import US_IMAGE, US_IMAGE_RETIRED, US_MULTI_FRAME, US_MULTI_FRAME_RETIRED
 
 # Uncompressed (PS3.5 A.1, A.2, A.3). The order is our preference where a sender offers several in one context:
@@ -84,7 +85,7 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (
     HEVC_MP51,
     HEVC_M10P51,
 )
-"""Accepted transfer syntaxes, in order of preference."""
+"""Accepted transfer syntaxes, in order of preference; `crop` decodes every one of them."""
 
 US_CLASSES: tuple[str, ...] = (US_IMAGE, US_MULTI_FRAME, US_IMAGE_RETIRED, US_MULTI_FRAME_RETIRED)
 """Always accepted. The retired classes are still sent by scanners of the nineties."""
@@ -105,17 +106,17 @@ class Accepted:
     transfer_syntaxes: tuple[str, ...] = TRANSFER_SYNTAXES
 
 
-ULTRASOUND_ONLY = Accepted()
-EVERYTHING = Accepted(US_CLASSES + OTHER_STORAGE_CLASSES)
-
-
-def accepted(accept_all: bool) -> Accepted:
+def accepted(accept_all: bool, *, deflated: bool = False) -> Accepted:
     """What to accept.
 
     Args:
         accept_all: some destination is forwarded everything.
+        deflated: deflated data sets too, as the last choice.
     """
-    return EVERYTHING if accept_all else ULTRASOUND_ONLY
+    return Accepted(
+        US_CLASSES + OTHER_STORAGE_CLASSES if accept_all else US_CLASSES,
+        (*TRANSFER_SYNTAXES, DEFLATED) if deflated else TRANSFER_SYNTAXES,
+    )
 
 
 def is_little_endian(transfer_syntax_uid: str) -> bool:

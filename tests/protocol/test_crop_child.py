@@ -154,10 +154,10 @@ def test_refusal_names_its_reason(tmp_path, changes, status, reason):
 
 def test_syntaxes_without_decoder_are_named(tmp_path, sound):
     with cropper() as crop:
-        for syntax in (uid.DeflatedExplicitVRLittleEndian, uid.MPEG4HP41):
+        for syntax in (uid.DeflatedExplicitVRLittleEndian, uid.JPEG2000MC):
             ds = instance(screens()[0])
             ds.file_meta.TransferSyntaxUID = syntax
-            if syntax == uid.MPEG4HP41:
+            if syntax == uid.JPEG2000MC:
                 ds.PixelData = encapsulate([b"\0" * 64])
             assert crop.crop(saved(tmp_path, ds), 16)[0].reason == "unsupported_syntax"
 

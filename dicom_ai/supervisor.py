@@ -63,6 +63,7 @@ class Role:
     name: str
     process: subprocess.Popen[str]
     started: float
+    again_at: float | None = None  # when a role that died is started again
     ready: dict[str, Any] = field(default_factory=dict)
     told: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
 
@@ -124,7 +125,7 @@ class Supervisor:
         """Watch the roles until a signal asks to stop; return the exit code."""
         while not self._stop.wait(0.1):
             for name, role in list(self._roles.items()):
-                if role.process.poll() is not None:
+                if role.process.poll() is not None and self._is_due(role):
                     self._roles[name] = self._again(role)
         return self._stop_roles()
 
@@ -167,17 +168,24 @@ class Supervisor:
             receive = self._settings.receive.model_copy(update={"port": role.ready["port"]})
             self._settings = self._settings.model_copy(update={"receive": receive})
 
+    def _is_due(self, role: Role) -> bool:
+        """Whether a dead role may be started again; its pause holds up no other role."""
+        now = time.monotonic()
+        if role.again_at is None:
+            falls = 0 if now - role.started > _SOUND_AFTER_S else self._falls.get(role.name, -1) + 1
+            self._falls[role.name] = falls
+            code = role.process.returncode
+            self._log.error("role died", action="restart", role=role.name, exit_code=code, attempt=falls)
+            role.close_pipes()
+            role.again_at = now + _RESTART_PAUSE_S[min(falls, len(_RESTART_PAUSE_S) - 1)]
+        return now >= role.again_at
+
     def _again(self, role: Role) -> Role:
-        lived = time.monotonic() - role.started
-        falls = 0 if lived > _SOUND_AFTER_S else self._falls.get(role.name, -1) + 1
-        self._falls[role.name] = falls
-        self._log.error("role died", action="restart", role=role.name, exit_code=role.process.returncode, attempt=falls)
-        role.close_pipes()
-        self._stop.wait(_RESTART_PAUSE_S[min(falls, len(_RESTART_PAUSE_S) - 1)])
         try:
             return self._spawn(role.name)
         except OSError as exc:  # no memory, no descriptors, or it died while reading its settings
             self._log.error("role not started", action="restart", role=role.name, error=type(exc).__name__)
+            role.again_at = None
             return role  # dead as it is, it is met again at the next look
 
     def _stop_roles(self, timeout_s: float = 25.0) -> int:

@@ -78,6 +78,25 @@ def test_a_role_that_dies_is_started_again_on_the_same_port(tmp_path: Path) -> N
         socket.create_connection(("127.0.0.1", port), timeout=1)
 
 
+def test_the_pause_of_one_role_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that dies at every start waits longer and longer; the receiver must be back at once all the same."""
+    settings = settings_of(tmp_path / "data")
+    service.prepare(settings)
+    with (tmp_path / "log").open("w+") as log:
+        supervisor = Supervisor(settings, ["receive"], log_to=log)
+        port, never = int(supervisor.start()["port"]), threading.Event()
+        monkeypatch.setattr("dicom_ai.supervisor._RESTART_PAUSE_S", (0.0, 60.0))
+        supervisor._roles["nobody"] = supervisor._spawn("nobody")  # there is no such role: it dies at every start
+        supervisor._falls["nobody"] = 0
+        with running(supervisor):
+            supervisor._roles["nobody"].process.wait(30)
+            never.wait(0.5)
+            assert answers(port, never)
+            os.kill(child_of_ours("receive"), signal.SIGKILL)
+            assert answers(port, never, 30.0)
+            assert supervisor._roles["nobody"].process.poll() is not None, "it waits for its next start"
+
+
 def test_a_role_that_ends_before_it_is_ready_stops_the_start(tmp_path: Path) -> None:
     with socket.socket() as taken, (tmp_path / "log").open("w+") as log:
         taken.bind(("127.0.0.1", 0))

@@ -126,6 +126,13 @@ class Analyst:
         """Digest of the model that answers for a task; ModelError (reason no_model) when there is none."""
         return active(task, self._models).card.digest
 
+    def installed(self, model: str) -> Installed:
+        """The model of a card digest; ModelError when it is not installed any more."""
+        found = next((one for one in self._models if one.card.digest == model), None)
+        if found is None:
+            raise ModelError("a model that was chosen is not installed any more")
+        return found
+
     def classifier(self, model: str) -> Classifier:
         """The proven classifier of a card digest.
 
@@ -134,7 +141,7 @@ class Analyst:
         """
         with self._loading:
             if model not in self._classifiers:
-                one = next(one for one in self._models if one.card.digest == model)
+                one = self.installed(model)
                 for stated in one.card.classes:
                     class_terms(stated.id, stated.code.value, stated.code.scheme)
                 self._classifiers[model] = self._load(one)
@@ -159,7 +166,8 @@ class Analyst:
 
     def head(self, case: Case, model: str) -> report.Analysis:
         """What the report and the captures of a case share, its key among it."""
-        card = self.classifier(model).card
+        chosen = self.installed(model)
+        card = chosen.card
         key = analysis_key(
             [(one.instance.sop_instance_uid, one.digest, one.outcome_digest) for one in case.members],
             task=case.task,
@@ -177,7 +185,7 @@ class Analyst:
             serial=self._site.store_id,
             station=self._station,
             revision=case.revision,
-            model=report.ModelFacts.of(card),
+            model=report.ModelFacts.of(card, chosen.grade),
         )
 
 

@@ -15,6 +15,7 @@ and the reason code a person sees, so that nobody needs an if-ladder. Class docs
     │     ├─ UnsupportedPixels
     │     ├─ NoImageArea
     │     └─ UnreadableIdentity
+    ├─ TaskDisabled                     QUARANTINE  –       nobody wants an analysis
     ├─ ResourceError                    RETRY       0xA700  we are unwell
     │  ├─ OutOfSpace
     │  ├─ LedgerUnavailable
@@ -124,6 +125,12 @@ class UnreadableIdentity(NotAnalysable):
     """The patient's identity cannot be read in the stated character set, so no result may carry it."""
 
     reason = "identity_unreadable"
+
+
+class TaskDisabled(DicomAIError):
+    """Analysis for this task is switched off."""
+
+    reason = "disabled"
 
 
 class ResourceError(DicomAIError):

@@ -132,6 +132,11 @@ _REASONS = (
         "Look at the status in `deliveries`; correct the cause and retry.",
     ),
     Reason(
+        "superseded", "deliver", "A later report of the same study took its place before it was delivered",
+        "在送达之前已被同一检查的后续报告取代",
+        "Nothing to do; the later report speaks for all images of the study.",
+    ),
+    Reason(
         "no_destination", "deliver", "The destination was taken out of the site's tables", "目的地已从站点配置中移除",
         "Nothing to do if that was meant; else put it back into deploy/site.toml and run `dicom-ai apply`.",
     ),

@@ -51,7 +51,7 @@ class Reporter:
     def __init__(self, analyst: Analyst, case: Case, model: str) -> None:
         """Pool the scores; nothing is drawn yet."""
         self._case, self._model = case, model
-        self._rules = analyst.classifier(model).rules
+        self._rules = analyst.installed(model).rules
         self._analysis = analyst.head(case, model)
         scored = [(one, self._score(one)) for one in case.members if one.frames]
         self._scored = scored

@@ -172,6 +172,7 @@ def _keeper(settings: Settings, opened: Engine, site: SiteReader, enqueue: Enque
         late_quiet_s=settings.store.settle_late_quiet_s,
         forward_wait_s=settings.deliver.forward_wait_s,
         receiver=engine.place(settings.database_url),
+        conflict=settings.receive.conflict,
     )
     with write(opened) as connection:
         receiver_started(connection, rules.receiver, _now())
@@ -191,7 +192,9 @@ def work_role(settings: Settings) -> None:
     """Crop, classify, report and deliver until told to stop."""
     from dicom_ai import workflow
     from dicom_ai.crop.cropper import Cropper
-    from dicom_ai.delivery import Courier, Ledger
+    from dicom_ai.delivery import Courier
+    from dicom_ai.ledger import Ledger
+    from dicom_ai.story import Parts, Story
 
     stop = _stop_signal()
     opened = open_engine(settings.database_url)
@@ -201,8 +204,7 @@ def work_role(settings: Settings) -> None:
     with Cropper(**settings.crop.model_dump(), deflated=settings.receive.deflated) as cropper:
         analyst = _analyst(settings, cropper)
         courier = Courier(settings.deliver, ledger, files=files, site=site, chance=random.Random())  # noqa: S311
-        parts = workflow.Parts(ledger=ledger, files=files, analyst=analyst, courier=courier, site=site)
-        story = workflow.Story(settings, parts)
+        story = Story(settings, Parts(ledger=ledger, files=files, analyst=analyst, courier=courier, site=site))
         analyst.prove()
         story.looks.start()
         recover = partial(story.recover, partial(engine.jobs, client), partial(engine.poison, client))

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from dicom_ai.delivery import Ledger
+from dicom_ai.ledger import Ledger
 from dicom_ai.log import get_logger
 from dicom_ai.settings import Store
 from dicom_ai.store import settling

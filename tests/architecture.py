@@ -39,7 +39,10 @@ MAY_IMPORT: dict[str, set[str]] = {  # the longest matching prefix decides what 
     "train": {"train", "dicom_ai", "models"},
 }
 NEVER: dict[str, set[str]] = {  # upward, or a toy inside the service
-    "dicom_ai.workflow": {"dicom_ai.service", "dicom_ai.simulate"},
+    **dict.fromkeys(
+        ("dicom_ai.workflow", "dicom_ai.story", "dicom_ai.answer", "dicom_ai.evidence", "dicom_ai.delivery"),
+        {"dicom_ai.service", "dicom_ai.simulate"},
+    ),
     "dicom_ai.service": {"dicom_ai.simulate"},
 }
 MAY_IMPORT_CLI = {"dicom_ai.__main__"}

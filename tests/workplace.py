@@ -20,8 +20,9 @@ from dicom_ai.analysis import Analyst
 from dicom_ai.classify.catalogue import Installed
 from dicom_ai.classify.runtime import Classifier
 from dicom_ai.crop.cropper import Cropper
-from dicom_ai.delivery import Courier, Ledger
+from dicom_ai.delivery import Courier
 from dicom_ai.instance import Identity, Instance
+from dicom_ai.ledger import Ledger
 from dicom_ai.ports import Receipt, Spooled
 from dicom_ai.report.header import part10
 from dicom_ai.settings import Deliver, Settings, Store
@@ -33,7 +34,7 @@ from dicom_ai.site import Destination, SiteTables
 from dicom_ai.store import tables
 from dicom_ai.store.files import part10_digest
 from dicom_ai.store.site_id import SiteId
-from dicom_ai.workflow import Parts, Story
+from dicom_ai.story import Parts, Story
 from tests.ledger import Place, place
 from tests.unit.tiny_model import write_tiny_model
 
@@ -173,12 +174,12 @@ def workplace(
     *,
     site: SiteTables | None = None,
     load: Callable[[Installed], Classifier] = classifier,
-    deliver: Deliver = QUICK,
+    **sections: Any,
 ) -> Workplace:
-    """Build a workplace in `data`."""
+    """Build a workplace in `data`; `sections` are those of the settings, `deliver` has short times unless given."""
     in_force = site or SiteTables(destinations=(destination(1),))
     analyst = Analyst(cropper, load, models, site=SITE, station="TEST", language="en")
-    settings = Settings(store=Store(data=data), deliver=deliver)
+    settings = Settings(store=Store(data=data), **({"deliver": QUICK} | sections))
     return Workplace(place(data, tables=in_force), analyst, in_force, settings)
 
 

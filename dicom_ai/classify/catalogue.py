@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 import models.card
 from dicom_ai.errors import CardMismatch, ModelError
+from dicom_ai.finding import Rules
 from models.card import ModelCard
 
 DEMO = Path(models.card.__file__).parent / "demo"
@@ -19,10 +20,38 @@ _GRADES = ("demonstration", "research", "clinical")
 
 @dataclass(frozen=True)
 class Installed:
-    """A model folder and its card."""
+    """A model folder and its card.
+
+    Attributes:
+        is_signed: whether a trusted signature over the folder was verified. Nothing verifies one yet, so every model
+            that is found is unsigned.
+    """
 
     folder: Path
     card: ModelCard
+    is_signed: bool = False
+
+    @property
+    def grade(self) -> str:
+        """What its results may be used for: what the card claims if that is signed, else a demonstration."""
+        return self.card.grade if self.is_signed else _GRADES[0]
+
+    @property
+    def rules(self) -> Rules:
+        """The part of the card that decides."""
+        return rules_of(self.card)
+
+
+def rules_of(card: ModelCard) -> Rules:
+    """The part of a card that decides."""
+    return Rules(
+        class_ids=card.class_ids,
+        thresholds=tuple(c.threshold for c in card.classes),
+        head=card.head,
+        frame_to_clip=card.pooling.frame_to_clip,
+        clip_to_study=card.pooling.clip_to_study,
+        assessable_from=card.abstain.threshold if card.abstain.kind == "assessability_output" else 0.0,
+    )
 
 
 def installed(data: Path | None = None) -> tuple[Installed, ...]:
@@ -60,7 +89,7 @@ def active(task: str, models_there: Sequence[Installed], digest: str | None = No
         task: "lung-signs" or "uterine-lesions".
         models_there: from `installed`.
         digest: card digest (or its beginning, at least 8 digits) that someone chose; None takes the highest
-            grade and, of equals, the last by name and version.
+            grade, of equals the highest grade claimed, and then the last by name and version.
 
     Raises:
         ModelError: no model for this task, or none or more than one with this digest.
@@ -73,7 +102,11 @@ def active(task: str, models_there: Sequence[Installed], digest: str | None = No
     if not fitting:
         wanted = f" with digest {digest}" if digest else ""
         raise ModelError(f"no model is installed for {task}{wanted}")
-    return max(fitting, key=lambda one: (_GRADES.index(one.card.grade), one.card.name, _version(one.card)))
+    return max(fitting, key=_rank)
+
+
+def _rank(one: Installed) -> tuple[int, int, str, tuple[int, ...]]:
+    return _GRADES.index(one.grade), _GRADES.index(one.card.grade), one.card.name, _version(one.card)
 
 
 def _version(card: ModelCard) -> tuple[int, ...]:

@@ -4,14 +4,14 @@ Weights and test vectors are checked against the card's digests, and the device 
 before the first image is scored. What this is not: training, or any decision about a study.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from dicom_ai.classify.catalogue import read_installed
+from dicom_ai.classify.catalogue import read_installed, rules_of
 from dicom_ai.classify.scored import Scored, heat_shape
 from dicom_ai.errors import CardMismatch, DeviceUnavailable, NonFiniteOutput
 from dicom_ai.finding import FrameScore, Rules
@@ -61,15 +61,7 @@ class Classifier:
     @property
     def rules(self) -> Rules:
         """The part of the card that decides."""
-        card = self.card
-        return Rules(
-            class_ids=card.class_ids,
-            thresholds=tuple(c.threshold for c in card.classes),
-            head=card.head,
-            frame_to_clip=card.pooling.frame_to_clip,
-            clip_to_study=card.pooling.clip_to_study,
-            assessable_from=card.abstain.threshold if card.abstain.kind == "assessability_output" else 0.0,
-        )
+        return rules_of(self.card)
 
     def score(self, kept: Kept) -> Scored:
         """Score the frames of one image.
@@ -89,16 +81,6 @@ class Classifier:
         )
         height, width = kept.frames.shape[1:3]
         return Scored(scores, maps, Letterbox.fit(height, width, self.card.input.size), heat_shape(kept))
-
-    def score_each(self, items: Sequence[Kept]) -> tuple[Scored | NonFiniteOutput, ...]:
-        """Score images one by one; one image's failure is its own answer and no other's."""
-        return tuple(self._score_or_error(item) for item in items)
-
-    def _score_or_error(self, kept: Kept) -> Scored | NonFiniteOutput:
-        try:
-            return self.score(kept)
-        except NonFiniteOutput as exc:
-            return exc
 
     def _run(self, frames: torch.Tensor) -> tuple[Array, Array]:
         parts = list(self._forward(frames))

@@ -47,6 +47,11 @@ class Outcome:
     state: str
     reason: str | None = None
 
+    @property
+    def was_dropped(self) -> bool:
+        """Whether there was no answer, and the fault is not in our own store: the destination went away."""
+        return self.state == "queued" and self.status is None and self.reason is None
+
 
 class Sender:
     """Opens associations to destinations."""

@@ -70,6 +70,10 @@ def next_attempt(
     end = queued_at + timedelta(hours=settings.retention_h)
     if now >= end:
         return None
+    return min(now + timedelta(seconds=back_off_s(attempts, settings, chance)), end)
+
+
+def back_off_s(attempts: int, settings: Deliver, chance: float) -> float:
+    """Seconds to wait after this many attempts in vain (at least 1); `chance` as in `next_attempt`."""
     doublings = min(max(attempts, 1) - 1, 30)  # more would overflow nothing, but 2^30 first waits outlast any retention
-    back_off = min(settings.first_retry_s * 2**doublings, settings.max_retry_s)
-    return min(now + timedelta(seconds=back_off * (0.5 + 0.5 * chance)), end)
+    return min(settings.first_retry_s * float(1 << doublings), settings.max_retry_s) * (0.5 + 0.5 * chance)

@@ -49,15 +49,15 @@ class ModelFacts:
     assessable_from: float
 
     @classmethod
-    def of(cls, card: ModelCard) -> "ModelFacts":
-        """Read them from a card."""
+    def of(cls, card: ModelCard, grade: str) -> "ModelFacts":
+        """Read them from a card; `grade` is the one that counts, which is not more than the card claims."""
         return cls(
             name=card.name,
             version=card.version,
             card_digest=card.digest,
             weights_digest=card.digests["weights.safetensors"],
             task=card.task,
-            grade=card.grade,
+            grade=grade,
             head=card.head,
             classes=tuple(ClassFacts(c.id, c.code.value, c.code.scheme, c.threshold) for c in card.classes),
             crop=card.crop.keep,

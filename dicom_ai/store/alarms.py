@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, update
 
 from dicom_ai.reasons import REASONS
+from dicom_ai.store import events
 from dicom_ai.store.tables import alarms
 
 
@@ -25,10 +26,19 @@ def raise_alarm(connection: Connection, reason: str, now: datetime, **about: str
     is_open = (alarms.c.reason == REASONS[reason].code) & (alarms.c.state == "open")
     if connection.execute(alarms.select().where(is_open, *same).limit(1)).first() is None:
         connection.execute(insert(alarms).values(at=now, reason=reason, state="open", **columns))
+        ids = {name: value for name, value in columns.items() if value is not None}
+        events.add(connection, now, "alarm", {"reason": reason, **ids})
 
 
-def end_alarms(connection: Connection, now: datetime, **about: str | int) -> int:
-    """Close the open alarms about exactly these ids (for example `conflict=3`); return how many there were."""
+def end_alarms(connection: Connection, now: datetime, **about: str | int | None) -> int:
+    """Close the open alarms about exactly these ids (for example `conflict=3`); return how many there were.
+
+    None stands for those that are not about such a thing: `set=..., conflict=None` leaves alone what a conflict says.
+    """
     is_about = [alarms.c[name] == value for name, value in about.items()]
     ended = update(alarms).where(alarms.c.state == "open", *is_about).values(state="over", over_at=now)
-    return connection.execute(ended).rowcount
+    count = connection.execute(ended).rowcount
+    if count:
+        ids = {name: value for name, value in about.items() if value is not None}
+        events.add(connection, now, "alarm_over", {**ids, "count": count})
+    return count

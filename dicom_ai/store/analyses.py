@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from dicom_ai.finding import FrameScore
 from dicom_ai.instance import Instance
 from dicom_ai.kept import CropOutcome
 from dicom_ai.store import events, tables
+from dicom_ai.store.database import insert_once
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Member:
     digest: str
     instance: Instance
     transfer_syntax_uid: str
+    fault: str | None = None  # why it is quarantined
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,8 @@ def source_set(connection: Connection, set_id: str) -> SourceSet:
     if row is None:
         raise KeyError(set_id)
     joined = tables.members.join(tables.objects, tables.members.c.object == tables.objects.c.digest)
-    found = connection.execute(
-        select(tables.objects.c.digest, tables.objects.c.facts, tables.objects.c.transfer_syntax)
-        .select_from(joined)
-        .where(tables.members.c.set == set_id)
-    )
-    members = [Member(digest, Instance.from_facts(facts), syntax) for digest, facts, syntax in found]
+    found = connection.execute(select(tables.objects).select_from(joined).where(tables.members.c.set == set_id))
+    members = [Member(one.digest, Instance.from_facts(one.facts), one.transfer_syntax, _fault(one)) for one in found]
     members.sort(key=lambda one: one.instance.place)
     return SourceSet(row["id"], row["study"], row["task"], row["revision"], row["predecessor"], tuple(members))
 
@@ -85,16 +83,16 @@ def save_crop(connection: Connection, digest: str, outcome: CropOutcome, now: da
         "reason": outcome.reason,
         "row": row,
     }
-    if _add(connection, tables.crops, {"object": digest}, values) and outcome.status != "cropped":
+    if insert_once(connection, tables.crops, {"object": digest}, values) and outcome.status != "cropped":
         quarantine(connection, digest, outcome.reason or "decode_failed", now)
 
 
 def quarantine(connection: Connection, digest: str, reason: str, now: datetime) -> None:
     """Keep an object from analysis, with a reason a person can act on; its forwarding is not touched."""
-    connection.execute(
-        update(tables.objects).where(tables.objects.c.digest == digest).values(state="quarantined", reason=reason)
-    )
-    events.add(connection, now, "quarantined", {"object": digest, "reason": reason})
+    c = tables.objects.c
+    mine = (c.digest == digest) & c.state.not_in(tables.NOT_STANDING)  # one that was replaced meanwhile stays so
+    if connection.execute(update(tables.objects).where(mine).values(state="quarantined", reason=reason)).rowcount:
+        events.add(connection, now, "quarantined", {"object": digest, "reason": reason})
 
 
 def scores_of(connection: Connection, digest: str, crop: str, card: str) -> tuple[FrameScore, ...] | None:
@@ -111,7 +109,7 @@ def save_scores(connection: Connection, digest: str, crop: str, card: str, frame
     """Commit frame scores; they stand before a report is built."""
     values = [[f.frame_number, list(f.probabilities), f.assessability] for f in frames]
     key = {"object": digest, "crop": crop, "card": card}
-    _add(connection, tables.scores, key, {**key, "frames": values})
+    insert_once(connection, tables.scores, key, {**key, "frames": values})
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,12 @@ class Analysis:
 
 
 def save_analysis(
-    connection: Connection, analysis: Analysis, *, card: str | None, captures: Sequence[Mapping[str, Any]]
+    connection: Connection,
+    analysis: Analysis,
+    *,
+    card: str | None,
+    captures: Sequence[Mapping[str, Any]],
+    kind: str = "analysed",
 ) -> bool:
     """Commit an analysis with its captures' digests; False when it stood already.
 
@@ -134,6 +137,7 @@ def save_analysis(
         analysis: to commit.
         card: digest of the card that scored it, None when no model is installed.
         captures: mappings with uid, sop_class, digest of capture objects that lie in the store already.
+        kind: of the event; "not_analysed" when the report says why there are no findings.
     """
     values = {
         "key": analysis.key,
@@ -142,7 +146,7 @@ def save_analysis(
         "created_at": analysis.created_at,
         "content": json.loads(analysis.content),
     }
-    if not _add(connection, tables.analyses, {"key": analysis.key}, values):
+    if not insert_once(connection, tables.analyses, {"key": analysis.key}, values):
         return False
     for capture in captures:
         save_result(connection, analysis, kind="capture", result=capture)
@@ -150,9 +154,9 @@ def save_analysis(
     connection.execute(
         update(tables.objects)
         .where(tables.objects.c.digest.in_(joined), tables.objects.c.state == "stored")
-        .values(state="analysed")
+        .values(state="analysed", reason=None)
     )
-    events.add(connection, analysis.created_at, "analysed", {"set": analysis.set_id, "analysis": analysis.key})
+    events.add(connection, analysis.created_at, kind, {"set": analysis.set_id, "analysis": analysis.key})
     return True
 
 
@@ -164,7 +168,7 @@ def save_result(connection: Connection, analysis: Analysis, *, kind: str, result
         "kind": kind,
         "created_at": analysis.created_at,
     }
-    _add(connection, tables.results, {"uid": result["uid"]}, values)
+    insert_once(connection, tables.results, {"uid": result["uid"]}, values)
     c = tables.results.c
     query = select(c.uid, c.sop_class, c.digest).where(c.uid == result["uid"])
     return dict(connection.execute(query).mappings().one())
@@ -210,24 +214,17 @@ def predecessor_report(connection: Connection, set_id: str | None, sop_class: st
     return None
 
 
-def attach_report(connection: Connection, delivery_id: int, uid: str) -> None:
-    """Say which report object a delivery carries; it stays the same on every retry."""
-    connection.execute(update(tables.deliveries).where(tables.deliveries.c.id == delivery_id).values(result=uid))
-
-
-def stored_digest(connection: Connection, *, digest: str | None, result: str | None) -> str:
-    """Digest of the file a delivery means: the object itself, or the result of this UID."""
-    if digest is not None:
-        return digest
-    query = select(tables.results.c.digest).where(tables.results.c.uid == result)
-    return str(connection.execute(query).scalar_one())
-
-
 def end_set(connection: Connection, found: SourceSet, reason: str, now: datetime) -> None:
-    """End a set without an analysis; what has neither an answer nor a reason yet is quarantined with this one."""
+    """End a set without findings; what has neither an answer nor a reason yet is quarantined with this one.
+
+    A task that is switched off says nothing against an object: it stays as it is, with that reason.
+    """
     c = tables.objects.c
     for member in found.members:
-        if connection.scalar(select(c.state).where(c.digest == member.digest)) == "stored":
+        stored = (c.digest == member.digest) & (c.state == "stored")
+        if reason == "disabled":
+            connection.execute(update(tables.objects).where(stored).values(reason=reason))
+        elif connection.scalar(select(c.digest).where(stored)) is not None:
             quarantine(connection, member.digest, reason, now)
     if answered(connection, found.id, now):
         events.add(connection, now, "set_ended", {"set": found.id, "reason": reason})
@@ -244,26 +241,14 @@ def unanswered_sets(connection: Connection) -> list[str]:
     return list(connection.scalars(query))
 
 
-def queue_results(
-    connection: Connection, analysis: Analysis, study: str, destination: str, *, held: bool, now: datetime
-) -> None:
-    """Queue the report and the captures of an analysis for one destination; `held` when its grade forbids it."""
-    state = {"state": "held", "reason": "no_model"} if held else {"state": "queued", "reason": None}
-    row = {"study": study, "destination": destination, "analysis": analysis.key, "queued_at": now, **state}
-    key = {"destination": destination, "analysis": analysis.key, "kind": "report"}
-    is_new = _add(connection, tables.deliveries, key, {**row, "kind": "report"})
-    for capture in results_of(connection, analysis.key, "capture"):
-        key = {"destination": destination, "result": capture["uid"]}
-        _add(connection, tables.deliveries, key, {**row, "kind": "capture", "result": capture["uid"]})
-    if held and is_new:
-        ids = {"analysis": analysis.key, "destination": destination, "reason": "no_model"}
-        events.add(connection, now, "held", ids)
-
-
 def answered(connection: Connection, set_id: str, now: datetime) -> bool:
     """Write down that nothing is left to be done for a set; False when it was written down already."""
     mine = (tables.sets.c.id == set_id) & tables.sets.c.answered_at.is_(None)
     return bool(connection.execute(update(tables.sets).where(mine).values(answered_at=now)).rowcount)
+
+
+def _fault(row: Any) -> str | None:
+    return row.reason if row.state == "quarantined" else None
 
 
 def _analysis(row: Any) -> Analysis | None:
@@ -273,10 +258,8 @@ def _analysis(row: Any) -> Analysis | None:
     return Analysis(row["key"], row["set"], row["created_at"], content)
 
 
-def _add(connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Insert unless a row of this key stands; write transactions are serial, so look-then-insert is safe here."""
-    where = [table.c[name] == value for name, value in key.items()]
-    if connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one():
-        return False
-    connection.execute(insert(table).values(**values))
-    return True
+def earlier_sets(connection: Connection, found: SourceSet) -> list[str]:
+    """Ids of the earlier revisions of a set, the newest first."""
+    c = tables.sets.c
+    query = select(c.id).where(c.study == found.study, c.task == found.task, c.revision < found.revision)
+    return list(connection.scalars(query.order_by(c.revision.desc())))

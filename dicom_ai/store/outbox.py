@@ -21,8 +21,8 @@ QUEUED, SENT, CONFIRMED, UNVERIFIED, HELD, DEAD = "queued", "sent", "confirmed",
 UNFINISHED = (QUEUED, SENT, HELD)
 ARRIVED = (SENT, CONFIRMED, UNVERIFIED)
 """States of a delivery whose object lies, as far as we know, at its destination."""
-FINAL_REASONS = ("superseded", "replaced")
-"""Of dead deliveries that nobody may revive: something else took their place at the destination."""
+FINAL_REASONS = ("superseded", "replaced", "mixed_patient")
+"""Of dead deliveries that nobody may revive: something else took their place, or they are of another patient."""
 
 _TOLERANCE = timedelta(seconds=0.25)  # an open job this much later is not worth another one
 
@@ -32,6 +32,7 @@ class Due:
     """A delivery whose time has come; exactly one of object and analysis is set."""
 
     id: int
+    study: str
     kind: str
     object: str | None
     analysis: str | None
@@ -106,11 +107,6 @@ def pick_up(
     return tuple(_due(found) for found in due)
 
 
-def is_queued(connection: Connection, delivery_id: int) -> bool:
-    """Whether a delivery that was picked up still is to be sent: a person or a contradiction may have stopped it."""
-    return connection.scalar(select(deliveries.c.state).where(deliveries.c.id == delivery_id)) == QUEUED
-
-
 def record(connection: Connection, delivery_id: int, outcome: Outcome) -> None:
     """Write down an attempt after which this delivery is not queued any more.
 
@@ -145,6 +141,15 @@ def retry(
         connection.execute(update(deliveries).where(mine).values(**attempt))
         return
     open_outbox(connection, row.study, row.destination, now=now, delay_s=delay_s, enqueue=enqueue)
+
+
+def postpone(connection: Connection, due: Sequence[Due], until: datetime, *, now: datetime, enqueue: Enqueue) -> None:
+    """Put off deliveries of one study and destination that were picked up and not attempted; see to their job."""
+    mine = update(deliveries).where(deliveries.c.id.in_([one.id for one in due]), deliveries.c.state == QUEUED)
+    rows = connection.execute(mine.values(next_at=until).returning(deliveries.c.study, deliveries.c.destination)).all()
+    for study, destination in sorted({(row.study, row.destination) for row in rows}):
+        delay_s = (until - now).total_seconds()
+        open_outbox(connection, study, destination, now=now, delay_s=delay_s, enqueue=enqueue)
 
 
 def queued(connection: Connection, study: str, destination: str) -> Sequence[Due]:
@@ -235,4 +240,4 @@ def _earliest(times: Sequence[datetime | None]) -> datetime | None:
 
 
 def _due(row: Row[tuple[object, ...]]) -> Due:
-    return Due(row.id, row.kind, row.object, row.analysis, row.result, row.attempts, row.queued_at)
+    return Due(row.id, row.study, row.kind, row.object, row.analysis, row.result, row.attempts, row.queued_at)

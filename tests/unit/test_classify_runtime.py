@@ -111,7 +111,7 @@ def test_a_failing_device_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch
         classifier.score(kept_pixels())
 
 
-def test_one_image_without_finite_scores_is_its_own_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_without_finite_scores_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = Classifier(folder, device="cpu")
     forward = classifier._forward_batch
 
@@ -120,11 +120,10 @@ def test_one_image_without_finite_scores_is_its_own_answer(folder: Path, monkeyp
         return (logits * np.nan if len(frames) == 2 else logits), maps
 
     monkeypatch.setattr(classifier, "_forward_batch", broken)
-    good, bad, last = classifier.score_each([kept_pixels(1), kept_pixels(2), kept_pixels(3)])
-    assert isinstance(bad, NonFiniteOutput)
-    assert bad.reason == "non_finite"
-    assert len(good.frames) == 1
-    assert len(last.frames) == 3
+    with pytest.raises(NonFiniteOutput, match="2 of 2 frames") as caught:
+        classifier.score(kept_pixels(2))
+    assert caught.value.reason == "non_finite"
+    assert len(classifier.score(kept_pixels(3)).frames) == 3
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, VECTORS])

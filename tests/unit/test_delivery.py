@@ -1,6 +1,7 @@
 """The courier against PACS on real sockets: order, forms, retries, ends, and where a toy's results may go."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 @pytest.fixture(scope="module")
 def validated(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    return tiny(tmp_path_factory.mktemp("validated"), grade="research")
+    return replace(tiny(tmp_path_factory.mktemp("validated"), grade="research"), is_signed=True)
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +85,8 @@ def test_originals_are_forwarded_although_the_analysis_fails(make: Make, study: 
         work.receive(*study)
         work.story.failed(work.closed_set(), 0, StepFailed("NonFiniteOutput", "quarantine", "non_finite"), "job")
         work.deliver()
-    assert peer.kinds() == ["source", "source"]
-    assert {row["sop_uid"] for row in peer.rows} == {ds.SOPInstanceUID for ds in study}
+    assert peer.kinds() == ["source", "source", "report"]  # the report says that and why there are no findings
+    assert {row["sop_uid"] for row in peer.rows[:2]} == {ds.SOPInstanceUID for ds in study}
 
 
 @pytest.mark.parametrize("forward", ["all", "none"])

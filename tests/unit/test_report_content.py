@@ -106,7 +106,7 @@ def test_model_facts_are_read_from_a_card(tmp_path):
             "digests": {"weights.safetensors": "w" * 64, "vectors.safetensors": "v" * 64}, "licence": "Apache-2.0",
         }
     )  # fmt: skip
-    facts = ModelFacts.of(card)
+    facts = ModelFacts.of(card, card.grade)
     assert facts.card_digest == card.digest
     assert facts.weights_digest == "w" * 64
     assert (facts.classes[0].id, facts.classes[0].value, facts.classes[0].threshold) == ("b_lines", "BLINE", 0.42)

@@ -7,7 +7,7 @@ import pytest
 
 from dicom_ai.finding import FrameScore
 from dicom_ai.kept import CropOutcome
-from dicom_ai.store import analyses, tables
+from dicom_ai.store import analyses, results, tables
 from dicom_ai.store.analyses import Analysis
 from dicom_ai.store.database import read, write
 from tests.ledger import START, Place, place
@@ -125,8 +125,8 @@ def test_the_result_that_stands_is_given_back(here: Place) -> None:
         assert analyses.save_result(connection, one, kind="report", result=first) == first
         assert analyses.save_result(connection, one, kind="report", result=later) == first
         assert analyses.results_of(connection, one.key, "report") == [first]
-        assert analyses.stored_digest(connection, digest=None, result="2.25.7") == "a" * 64
-        assert analyses.stored_digest(connection, digest="own", result=None) == "own"
+        assert results.stored_digest(connection, digest=None, result="2.25.7") == "a" * 64
+        assert results.stored_digest(connection, digest="own", result=None) == "own"
 
 
 def test_the_predecessor_is_the_newest_report_before_in_the_same_form_if_there_is_one(here: Place) -> None:

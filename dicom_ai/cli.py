@@ -159,17 +159,29 @@ def reasons(json_rows: AsJson = False) -> None:
 @simulate_app.command("scanner")
 def simulate_scanner(
     to: To,
-    device: Annotated[str, typer.Option(help="device whose screens are drawn")] = "logiq-e9",
+    device: Annotated[
+        str,
+        typer.Option(help="logiq-e9, voluson-e10, epiq-7c, aplio-i800, samsung-ws80a or mindray-nuewa-r9s"),
+    ] = "logiq-e9",
     exam: Annotated[str, typer.Option(help="lung or uterus")] = "lung",
     studies: Annotated[int, typer.Option(min=1, help="number of studies")] = 1,
     seed: Annotated[int, typer.Option(help="seed of patients and pictures")] = 1,
     rate: Annotated[float, typer.Option(min=0, help="objects per second; 0: as fast as it goes")] = 0.0,
     abort_at: Annotated[int | None, typer.Option(help="abort the association in the middle of object K")] = None,
+    manners: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="one-by-one[:PAUSE_MS], repeat:N[:PAUSE_MS], wrong-syntax:K, deflated[:only], padded-uids; repeatable"
+        ),
+    ] = None,
+    charset: Annotated[
+        str | None, typer.Option(help="character set of the patients, as GB18030 or 'ISO 2022 IR 87'; default: by seed")
+    ] = None,
 ) -> None:
     """Send drawn studies as a scanner does; one JSON line per object."""
     from dicom_ai import network
 
-    plan = network.ScannerPlan(device, exam, studies, seed, rate, abort_at)
+    plan = network.ScannerPlan(device, exam, studies, seed, rate, abort_at, manners or (), charset)
     raise typer.Exit(network.simulate_scanner(plan, to))
 
 

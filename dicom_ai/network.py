@@ -15,13 +15,15 @@ from dicom_ai.deliver.paths import send_paths
 from dicom_ai.errors import PeerError
 from dicom_ai.rows import print_row, print_table
 from dicom_ai.settings import Settings
+from dicom_ai.simulate.device import devices
+from dicom_ai.simulate.habits import parse_habits
 from dicom_ai.simulate.pacs import SimulatedPacs, parse_manners
 from dicom_ai.simulate.scanner import make_exams, send_exams
 
 
 @dataclass(frozen=True)
 class ScannerPlan:
-    """What a simulated scanner does."""
+    """What a simulated scanner does; `manners` are the words of `parse_habits`."""
 
     device: str
     exam: str
@@ -29,6 +31,8 @@ class ScannerPlan:
     seed: int
     rate: float
     abort_at: int | None
+    manners: Sequence[str] = ()
+    charset: str | None = None
 
 
 def send(paths: Sequence[Path], to: str, from_ae: str, settings: Settings, *, as_json: bool) -> int:
@@ -56,13 +60,15 @@ def echo(to: str, settings: Settings) -> int:
 
 
 def simulate_scanner(plan: ScannerPlan, to: str) -> int:
-    """Draw studies and send them as a scanner does; 1 when an object was not taken."""
-    exams = make_exams(plan.device, plan.exam, plan.studies, plan.seed)
-    failed = False
-    for row in send_exams(exams, parse_address(to), rate=plan.rate, abort_at=plan.abort_at):
+    """Draw studies and send them as a scanner does; 1 when an object was not taken in the end."""
+    exams = make_exams(plan.device, plan.exam, plan.studies, plan.seed, charset=plan.charset)
+    habits = parse_habits(plan.manners, abort_at=plan.abort_at)
+    calling = devices()[plan.device].ae_title if plan.device in devices() else "LOGIQE9"
+    last: dict[str, str] = {}
+    for row in send_exams(exams, parse_address(to), rate=plan.rate, habits=habits, calling=calling):
         print_row(row)
-        failed |= row["status"] != "0x0000"
-    return int(failed)
+        last[row["sop_uid"]] = row["status"]
+    return int(any(status != "0x0000" for status in last.values()))
 
 
 def simulate_pacs(port: int, out: Path, manners: Sequence[str], now: Callable[[], datetime]) -> int:

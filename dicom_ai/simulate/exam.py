@@ -1,10 +1,10 @@
-"""Turns a patient and a list of shots into the DICOM objects of one study, as a LOGIQ E9 writes them.
+"""Turns a patient and a list of shots into the DICOM objects of one study, as a scanner writes them.
 
 What was drawn is returned beside the objects (`Truth`) and never stands in them. What this is not: a sender.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -12,7 +12,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from dicom_ai.simulate import phantom as draw
-from dicom_ai.simulate.dataset import PROBE, ExamKind, Moment, add_pixels, add_regions, identified
+from dicom_ai.simulate.dataset import ExamKind, Moment, add_pixels, add_regions, identified
+from dicom_ai.simulate.device import Device, device, devices
 from dicom_ai.simulate.geometry import Mask, SectorKind
 from dicom_ai.simulate.patients import Patient
 from dicom_ai.simulate.phantom import Phantom
@@ -65,7 +66,7 @@ class Exam:
     @property
     def study_instance_uid(self) -> str:
         """Study Instance UID of every object."""
-        return str(self.objects[0].StudyInstanceUID)
+        return str(self.objects[0].StudyInstanceUID).strip()
 
 
 def exam(kind: ExamKind, *, seed: int, patient: Patient, layout: str = "logiq-e9", content: Sequence[Shot]) -> Exam:
@@ -75,33 +76,35 @@ def exam(kind: ExamKind, *, seed: int, patient: Patient, layout: str = "logiq-e9
         kind: what was examined.
         seed: of pictures, UIDs and times.
         patient: who was examined.
-        layout: "logiq-e9" (one screen for stills, one for clips) or the name of a layout.
+        layout: the name of a device (one screen for stills, one for clips), or of a layout, then of a LOGIQ E9.
         content: at least one shot.
 
     Returns:
         Data sets with `file_meta`, ready to be saved or sent, and their truth.
     """
+    scanner = devices().get(layout, device("logiq-e9"))
     made: list[Dataset] = []
     truth: dict[str, Truth] = {}
     begun = FIRST_DAY + timedelta(days=seed % 200, minutes=17 * (seed % 23))
     for number, shot in enumerate(content, start=1):
         at = begun + timedelta(seconds=41 * number)
-        layout_name = _layout_of(layout, shot)
+        layout_name = _layout_of(layout, scanner, shot)
         phantom = _phantom(kind, shot, seed * 1000 + number, sector_size(layout_name))
-        shown = screen(phantom, layout_name, _header(kind, patient, at, shot), rgb=shot.rgb)
-        ds = identified(kind, patient, Moment(seed, number, begun, at))
-        add_regions(ds, shown)
-        add_pixels(ds, shown.frames, compressed=shot.compressed)
+        header = replace(_header(kind, patient, at, shot), probe=scanner.probes[kind])
+        shown = screen(phantom, layout_name, header, rgb=shot.rgb or scanner.colour)
+        ds = identified(kind, patient, Moment(seed, number, begun, at), scanner)
+        add_regions(ds, shown, scanner)
+        add_pixels(ds, shown.frames, scanner, compressed=shot.compressed)
         made.append(ds)
         polygon = tuple(shown.sector.polygon())
         truth[ds.SOPInstanceUID] = Truth(phantom.labels, phantom.kind, polygon, shown.sector_mask, shown.signs)
     return Exam(tuple(made), truth)
 
 
-def _layout_of(layout: str, shot: Shot) -> str:
+def _layout_of(layout: str, scanner: Device, shot: Shot) -> str:
     if layout in layouts():
         return layout
-    return f"{layout}-clip" if shot.frames > 1 else f"{layout}-still"
+    return scanner.clip if shot.frames > 1 else scanner.still
 
 
 def _phantom(kind: ExamKind, shot: Shot, seed: int, size: tuple[int, int]) -> Phantom:
@@ -129,7 +132,6 @@ def _header(kind: ExamKind, patient: Patient, at: datetime, shot: Shot) -> Heade
         date=at.strftime("%m/%d/%Y"),
         time=at.strftime("%I:%M:%S %p"),
         exam="Gyn" if kind == "uterus" else "Abdomen",
-        probe=PROBE[kind],
         # The caption tells where the probe was, never what is seen: text must not betray the label.
         caption="UT SAG" if kind == "uterus" else ("RT LUNG" if at.second % 2 else "LT LUNG"),
         frequency="7.0" if kind == "uterus" else "4.0",

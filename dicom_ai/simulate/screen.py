@@ -59,6 +59,8 @@ class Layout:
     ticks: dict[str, float]
     body_mark: tuple[int, int, int]
     text: tuple[tuple[int, int, str, float, int], ...]
+    boxes: tuple[tuple[int, int, int, int, int], ...] = ()
+    rings: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,9 @@ def screen(phantom: Phantom, layout_name: str, header: Header, *, rgb: bool = Fa
 
 
 def _layout(name: str, entry: dict[str, Any]) -> Layout:
-    boxes = {key: tuple(entry[key]) for key in ("region", "picture", "drop", "bar", "body_mark")}
+    boxes: dict[str, Any] = {key: tuple(entry[key]) for key in ("region", "picture", "drop", "bar", "body_mark")}
     text = tuple(tuple(line) for line in entry["text"])
+    boxes |= {key: tuple(tuple(one) for one in entry.get(key, ())) for key in ("boxes", "rings")}
     return Layout(name, entry["rows"], entry["columns"], ticks=entry["ticks"], text=text, **boxes)
 
 
@@ -161,6 +164,10 @@ def _tinted(grey: Grey, inside: Mask) -> Grey:
 
 def _furniture(layout: Layout, header: Header, sector: Sector) -> Grey:
     frame = np.zeros((layout.rows, layout.columns), np.uint8)
+    for x0, y0, x1, y1, level in layout.boxes:
+        frame[y0 : y1 + 1, x0 : x1 + 1] = level
+    for x, y, radius in layout.rings:
+        cv2.circle(frame, (x, y), radius, 190, 1, cv2.LINE_AA)
     fields = asdict(header) | {"depth": f"{sector.depth_cm:.1f}"}
     for x, y, what, scale, level in layout.text:
         _write(frame, what.format(**fields), (x, y), scale, level)

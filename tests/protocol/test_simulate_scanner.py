@@ -11,6 +11,7 @@ from pynetdicom.sop_class import UltrasoundImageStorage, UltrasoundMultiFrameIma
 from dicom_ai.errors import PeerRefused, PeerUnreachable, SettingsError
 from dicom_ai.instance import US_MULTI_FRAME
 from dicom_ai.simulate.exam import Exam, Shot, exam
+from dicom_ai.simulate.habits import Habits
 from dicom_ai.simulate.patients import patient_of
 from dicom_ai.simulate.scanner import make_exams, send_exams
 
@@ -104,7 +105,7 @@ def test_the_same_seed_sends_the_same_bytes(listener):
 
 
 def test_abort_at_breaks_off_in_the_middle_of_an_object(listener):
-    rows = list(send_exams(short_exams(2), listener, abort_at=2))
+    rows = list(send_exams(short_exams(2), listener, habits=Habits(abort_at=2)))
     assert [row["status"] for row in rows] == ["0x0000", "aborted"]
     assert list(listener.stored) == [rows[0]["sop_uid"]]
     assert listener.associations == 1

@@ -26,6 +26,7 @@ from dicom_ai.errors import DicomAIError
 from dicom_ai.instance import OUR_MANUFACTURER
 from dicom_ai.receive.scan import require_match, scan
 from dicom_ai.report.header import part10
+from dicom_ai.settings import Models
 from dicom_ai.simulate.exam import Shot
 from dicom_ai.site import SiteTables
 from dicom_ai.store import tables
@@ -44,9 +45,11 @@ class Parts:
     cropper: Cropper
     model: Installed
 
-    def work(self, *, site: SiteTables | None = None, models: tuple[Installed, ...] | None = None) -> Workplace:
+    def work(
+        self, *, site: SiteTables | None = None, models: tuple[Installed, ...] | None = None, switches: Models = Models()
+    ) -> Workplace:
         there = (self.model,) if models is None else models
-        return workplace(self.folder / "data", self.cropper, there, site=site)
+        return workplace(self.folder / "data", self.cropper, there, site=site, switches=switches)
 
     def cropped(self, ds: Dataset, cropper: Cropper | None = None) -> str | None:
         path = self.folder / "object.dcm"
@@ -77,8 +80,9 @@ def sop_mismatch(parts: Parts) -> str | None:
 
 def conflict(parts: Parts) -> str | None:
     here = place(parts.folder / "data")
-    (_, second) = here.keeper.keep([here.spooled(1), here.spooled(1, content=b"other content")])
-    return second.reason
+    here.keeper.keep([here.spooled(1), here.spooled(1, content=b"other content")])
+    (row,) = (row for row in here.rows(tables.objects) if row.state == "conflict")
+    return str(row.reason)
 
 
 def no_space(parts: Parts) -> str | None:
@@ -210,6 +214,27 @@ def witnesses_disagree(parts: Parts) -> str | None:
     return parts.cropped(ds)
 
 
+def disabled(parts: Parts) -> str | None:
+    work = parts.work(switches=Models.model_validate({"lung-signs": {"enabled": False}}))
+    work.receive(still())
+    set_id = work.closed_set()
+    return of_error(lambda: work.story.choose_model(set_id))
+
+
+def not_released(parts: Parts) -> str | None:
+    work = parts.work(site=SiteTables(destinations=(destination(1, release="hold"),)))
+    work.answered(still())
+    return str(work.deliveries("report")[0].reason)
+
+
+def superseded(parts: Parts) -> str | None:
+    first, late = lung()
+    work = parts.work()
+    work.answered(first)
+    work.answered(late)
+    return str(work.deliveries("report")[0].reason)
+
+
 def no_model(parts: Parts) -> str | None:
     work = parts.work(site=SiteTables(destinations=(destination(1, test=False),)))
     work.answered(still())
@@ -285,7 +310,8 @@ PROBES: dict[str, Callable[[Parts], str | None]] = {
     for probe in (
         unreadable, sop_mismatch, conflict, no_space, store_failed, not_ultrasound, own_result, no_task, mixed_patient,
         unsupported_syntax, decode_failed, decoder_died, decode_timeout, no_regions, regions_not_believed, no_picture,
-        witnesses_disagree, no_model, non_finite, identity_unreadable, analysis_failed, class_refused, peer_failed,
+        witnesses_disagree, disabled, not_released, superseded,
+        no_model, non_finite, identity_unreadable, analysis_failed, class_refused, peer_failed,
         no_destination, attempts_spent,
     )
 }  # fmt: skip

@@ -2,8 +2,9 @@
 
 An object that is answered with 0x0000 is durable, known to the ledger, queued for every destination that forwards,
 and member of a source set if it will be analysed; all of that or nothing. The same object again is acknowledged and
-makes no work; another object under a kept SOP Instance UID is refused as a conflict. What this is not: the thread
-that groups the objects of several associations (that is `committer`).
+makes no work. Another object under a kept SOP Instance UID is kept for a person to decide and goes nowhere until then,
+or is refused where the settings say so. What this is not: the thread that groups the objects of several associations
+(that is `committer`).
 """
 
 from collections.abc import Callable, Sequence
@@ -33,10 +34,11 @@ class _Verdicts:
 
     fresh: tuple[Spooled, ...]
     same: tuple[Spooled, ...]
-    conflicts: tuple[tuple[Spooled, str], ...]  # with the digest of the object that was there first
+    conflicts: tuple[Spooled, ...]  # kept
+    refused: tuple[Spooled, ...]  # conflicts likewise, where the settings refuse them
 
     def receipts(self, batch: Sequence[Spooled]) -> list[Receipt]:
-        refused = {id(spooled) for spooled, _ in self.conflicts}
+        refused = {id(spooled) for spooled in self.refused}
         refusal = _refusal(ConflictingInstance())
         return [refusal if id(spooled) in refused else _KEPT for spooled in batch]
 
@@ -94,7 +96,7 @@ class Keeper:
         race = 1
         while True:
             with read(self.engine) as connection:
-                verdicts = _judge(connection, batch)
+                verdicts = _judge(connection, batch, keep_conflicts=self.rules.conflict == "keep")
             self.files.keep([(spooled.path, spooled.digest) for spooled in self._to_keep(verdicts)])
             try:
                 self._commit(verdicts)
@@ -108,7 +110,7 @@ class Keeper:
     def _to_keep(self, verdicts: _Verdicts) -> list[Spooled]:
         """New objects, and known ones whose file is gone: success must not rest on a row alone."""
         gone = [spooled for spooled in verdicts.same if not self.files.path(spooled.digest).exists()]
-        return [*verdicts.fresh, *gone]
+        return [*verdicts.fresh, *verdicts.conflicts, *gone]
 
     def _commit(self, verdicts: _Verdicts) -> None:
         tables = self.tables()
@@ -125,8 +127,10 @@ class Keeper:
                 intake.admit(spooled)
             for spooled in verdicts.same:
                 intake.repeat(spooled)
-            for spooled, kept in verdicts.conflicts:
-                intake.conflict(spooled, kept)
+            for spooled in verdicts.conflicts:
+                intake.contradict(spooled)
+            for spooled in verdicts.refused:
+                intake.refuse(spooled)
             intake.finish(self.enqueue)
             points.reached("before-commit")
         points.reached("after-commit")
@@ -140,27 +144,28 @@ def known(engine: Engine, digests: Sequence[str]) -> set[str]:
     return found
 
 
-def _judge(connection: Connection, batch: Sequence[Spooled]) -> _Verdicts:
+def _judge(connection: Connection, batch: Sequence[Spooled], *, keep_conflicts: bool) -> _Verdicts:
     uids = {spooled.instance.sop_instance_uid for spooled in batch}
     digests = {spooled.digest for spooled in batch}
     rows = connection.execute(
         select(objects.c.sop_uid, objects.c.digest).where(
             or_(objects.c.sop_uid.in_(uids), objects.c.digest.in_(digests))
         )
-    )
-    kept: dict[str, str] = {row.sop_uid: row.digest for row in rows}
-    fresh, same, conflicts = [], [], []
+    ).all()
+    has_one = {row.sop_uid for row in rows}  # one that stands: none is ever set aside without another in its place
+    there = {row.digest for row in rows}
+    verdicts: dict[str, list[Spooled]] = {"fresh": [], "same": [], "conflicts": [], "refused": []}
     for spooled in batch:
         uid = spooled.instance.sop_instance_uid
-        first = kept.setdefault(uid, "")
-        if not first:
-            kept[uid] = spooled.digest
-            fresh.append(spooled)
-        elif first == spooled.digest:
-            same.append(spooled)
+        if spooled.digest in there:
+            verdicts["same"].append(spooled)
+        elif uid in has_one and not keep_conflicts:
+            verdicts["refused"].append(spooled)
         else:
-            conflicts.append((spooled, first))
-    return _Verdicts(tuple(fresh), tuple(same), tuple(conflicts))
+            verdicts["conflicts" if uid in has_one else "fresh"].append(spooled)
+            has_one.add(uid)
+            there.add(spooled.digest)
+    return _Verdicts(**{name: tuple(found) for name, found in verdicts.items()})
 
 
 def _refusal(error: DicomAIError) -> Receipt:

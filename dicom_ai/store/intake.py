@@ -7,14 +7,14 @@ not: the transaction itself and the files (that is `commit`).
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, insert, select, update
 
 from dicom_ai.instance import ULTRASOUND_CLASSES, Identity, Instance
 from dicom_ai.ports import Enqueue, Job, Spooled
 from dicom_ai.site import SiteTables
-from dicom_ai.store import membership, tables
+from dicom_ai.store import conflicts, membership, tables
 from dicom_ai.store.outbox import QUEUED, open_outbox
 
 TaskOf = Callable[[Instance, str, str], str | None]
@@ -29,12 +29,14 @@ class Rules:
         quiet_s, late_quiet_s: quiet time of a first set and of a revision, seconds.
         forward_wait_s: objects arriving within this time share a delivery, seconds.
         receiver: name of this receiver, the same after a restart; at most 64 characters.
+        conflict: what is done with another object under a kept SOP Instance UID.
     """
 
     quiet_s: float
     late_quiet_s: float
     forward_wait_s: float
     receiver: str
+    conflict: Literal["keep", "refuse"] = "keep"
 
 
 class Intake:
@@ -64,69 +66,59 @@ class Intake:
     def admit(self, spooled: Spooled) -> None:
         """An object the ledger did not know, its file kept already."""
         study = self._touch(spooled)
-        task = self._task(spooled)
+        task = self._task(spooled.instance, spooled.calling_ae, spooled.called_ae)
         state, reason = _state(spooled.instance, task)
-        self._connection.execute(
-            insert(tables.objects).values(
-                digest=spooled.digest,
-                sop_uid=spooled.instance.sop_instance_uid,
-                sop_class=spooled.instance.sop_class_uid,
-                transfer_syntax=spooled.instance.transfer_syntax_uid,
-                size=spooled.size,
-                peer=spooled.calling_ae,
-                called=spooled.called_ae,
-                received_at=self._now,
-                state=state,
-                reason=reason,
-                study=study,
-                identity=self._identity(study, spooled.identity),
-                facts=spooled.instance.facts(),
-            )
-        )
+        self._insert(spooled, study, state, reason)
         self._note("received", spooled, study)
-        for destination in self._forwarding:
-            self._deliveries.append(
-                {
-                    "study": study,
-                    "destination": destination,
-                    "kind": "source",
-                    "object": spooled.digest,
-                    "state": QUEUED,
-                    "attempts": 0,
-                    "queued_at": self._now,
-                }
-            )
-        if task is not None:
-            self._join(study, task, spooled.digest)
-        elif reason == "no_task":
-            self._note("unrouted", spooled, study)
+        self._follow(study, spooled.digest, task, reason)
 
     def repeat(self, spooled: Spooled) -> None:
-        """An object the ledger knows: the study is still being sent, nothing else."""
-        self._touch(spooled)
+        """An object the ledger knows: the study is still being sent.
 
-    def conflict(self, spooled: Spooled, kept: str) -> None:
-        """Another object under the SOP Instance UID of the object `kept`; it is not kept."""
-        self._connection.execute(
-            insert(tables.conflicts).values(
-                kind="object",
-                study=self._touch(spooled),
-                sop_uid=spooled.instance.sop_instance_uid,
-                kept=kept,
-                digest=spooled.digest,
-                peer=spooled.calling_ae,
-                at=self._now,
-                differs=[],
-                state="refused",
-            )
-        )
-        self._events.append(
-            {
-                "at": self._now,
-                "kind": "conflict",
-                "ids": {"object": spooled.digest, "kept": kept, "association": spooled.association},
-            }
-        )
+        Work is made of it only if no route took it before and one does now: a person has mended the table and sent
+        the object again.
+        """
+        study, table = self._touch(spooled), tables.objects
+        waits = (table.c.digest == spooled.digest) & (table.c.state == "stored") & (table.c.reason == "no_task")
+        if self._connection.scalar(select(table.c.digest).where(waits)) is None:
+            return
+        task = self._task(spooled.instance, spooled.calling_ae, spooled.called_ae)
+        if task is not None:
+            self._connection.execute(update(table).where(waits).values(reason=None))
+            self._note("routed", spooled, study)
+            self._join(study, task, spooled.digest)
+
+    def contradict(self, spooled: Spooled) -> None:
+        """Another object under a SOP Instance UID that has one: kept, and nothing is made of it until decided."""
+        study = self._touch(spooled)
+        self._insert(spooled, study, "conflict", "conflict")
+        self._note("received", spooled, study)
+        conflicts.contradict(self._connection, spooled.digest, self._now)
+
+    def refuse(self, spooled: Spooled) -> None:
+        """The same, but the object is not kept."""
+        later = {
+            "study": self._touch(spooled),
+            "sop_uid": spooled.instance.sop_instance_uid,
+            "digest": spooled.digest,
+            "peer": spooled.calling_ae,
+        }
+        said = conflicts.said_by(_storable_identity(spooled.identity), spooled.instance.study_instance_uid)
+        conflicts.refuse(self._connection, later, said, self._now)
+
+    def stand(self, digest: str, instance: Instance) -> None:
+        """A kept object that waited for a decision counts from now on: what follows from an arrival follows now.
+
+        Args:
+            digest: of the object.
+            instance: its facts read again, because the ledger keeps no text that people typed and routes ask for it.
+        """
+        table = tables.objects
+        found = self._connection.execute(select(table).where(table.c.digest == digest)).one()
+        task = self._task(instance, found.peer, found.called)
+        state, reason = _state(instance, task)
+        self._connection.execute(update(table).where(table.c.digest == digest).values(state=state, reason=reason))
+        self._follow(found.study, digest, task, reason)
 
     def finish(self, enqueue: Enqueue) -> None:
         """Write what was gathered, and the jobs."""
@@ -146,10 +138,38 @@ class Intake:
         for job in self._jobs:
             enqueue(self._connection, job)
 
-    def _task(self, spooled: Spooled) -> str | None:
-        if not spooled.instance.is_ultrasound:
+    def _insert(self, spooled: Spooled, study: str, state: str, reason: str | None) -> None:
+        self._connection.execute(
+            insert(tables.objects).values(
+                digest=spooled.digest,
+                sop_uid=spooled.instance.sop_instance_uid,
+                sop_class=spooled.instance.sop_class_uid,
+                transfer_syntax=spooled.instance.transfer_syntax_uid,
+                size=spooled.size,
+                peer=spooled.calling_ae,
+                called=spooled.called_ae,
+                received_at=self._now,
+                state=state,
+                reason=reason,
+                study=study,
+                identity=self._identity(study, spooled.identity),
+                facts=spooled.instance.facts(),
+            )
+        )
+
+    def _follow(self, study: str, digest: str, task: str | None, reason: str | None) -> None:
+        """What follows from an object that stands: it is forwarded, and joins the set of its task."""
+        row = {"study": study, "kind": "source", "object": digest, "state": QUEUED, "attempts": 0}
+        self._deliveries += [{**row, "destination": place, "queued_at": self._now} for place in self._forwarding]
+        if task is not None:
+            self._join(study, task, digest)
+        elif reason == "no_task":
+            self._events.append({"at": self._now, "kind": "unrouted", "ids": {"object": digest, "study": study}})
+
+    def _task(self, instance: Instance, calling_ae: str, called_ae: str) -> str | None:
+        if not instance.is_ultrasound:
             return None
-        return self._task_of(spooled.instance, spooled.calling_ae, spooled.called_ae)
+        return self._task_of(instance, calling_ae, called_ae)
 
     def _join(self, study: str, task: str, digest: str) -> None:
         quiet_s = (self._rules.quiet_s, self._rules.late_quiet_s)
@@ -195,12 +215,13 @@ class Intake:
 
     def _find_identity(self, study: str, identity: Identity) -> int:
         table = tables.identity
+        stored = _storable_identity(identity)
         values = {
             "study": study,
-            "patient_id": _storable(identity.patient_id),
-            "patient_name": _storable(identity.patient_name),
-            "birth_date": _storable(identity.birth_date),
-            "accession": _storable(identity.accession),
+            "patient_id": stored.patient_id,
+            "patient_name": stored.patient_name,
+            "birth_date": stored.birth_date,
+            "accession": stored.accession,
         }
         found = self._connection.scalar(select(table.c.id).where(*(table.c[name] == values[name] for name in values)))
         if found is not None:
@@ -218,6 +239,15 @@ def _state(instance: Instance, task: str | None) -> tuple[str, str | None]:
     if instance.sop_class_uid not in ULTRASOUND_CLASSES:
         return "forwarded-only", "not_ultrasound"
     return "stored", None if task is not None else "no_task"
+
+
+def _storable_identity(identity: Identity) -> Identity:
+    return Identity(
+        _storable(identity.patient_id),
+        _storable(identity.patient_name),
+        _storable(identity.birth_date),
+        _storable(identity.accession),
+    )
 
 
 def _storable(text: str) -> str:

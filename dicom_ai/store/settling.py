@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from dicom_ai.ports import Enqueue, Job
-from dicom_ai.store import events
-from dicom_ai.store.tables import associations, identity, members, objects, receivers, sets, studies
+from dicom_ai.store import conflicts, events
+from dicom_ai.store.tables import associations, members, objects, receivers, sets, studies
 
 _SOONEST_LOOK_S = 0.05  # the ledger keeps microseconds, the engine milliseconds: never look just too early
 _OPEN_LOOK_S = 0.25  # least pause between looks while an association is open, whatever the quiet time
@@ -150,25 +150,16 @@ def _correct_clock(connection: Connection, study: str, now: datetime) -> None:
 
 
 def _close(connection: Connection, found: Row[Any], now: datetime, enqueue: Enqueue) -> Settled:
-    belongs = members.c.set == found.id
     rows = connection.execute(
-        select(objects.c.sop_uid, objects.c.digest, identity.c.patient_id)
+        select(objects.c.sop_uid, objects.c.digest)
         .join(members, members.c.object == objects.c.digest)
-        .join(identity, identity.c.id == objects.c.identity)
-        .where(belongs)
+        .where(members.c.set == found.id)
     ).all()
     digest = set_digest((row.sop_uid, row.digest) for row in rows)
     connection.execute(update(sets).where(sets.c.id == found.id).values(state="closed", digest=digest, closed_at=now))
-    ids = {"set": found.id, "study": found.study, "count": len(rows)}
-    if len({row.patient_id for row in rows}) > 1:
-        mixed = select(members.c.object).where(belongs)
-        connection.execute(
-            update(objects).where(objects.c.digest.in_(mixed)).values(state="quarantined", reason="mixed_patient")
-        )
-        connection.execute(update(sets).where(sets.c.id == found.id).values(answered_at=now))
-        events.add(connection, now, "quarantined", {**ids, "reason": "mixed_patient"})
+    if conflicts.quarantine_if_mixed(connection, found, now):
         return Settled.QUARANTINED
-    events.add(connection, now, "settled", ids)
+    events.add(connection, now, "settled", {"set": found.id, "study": found.study, "count": len(rows)})
     enqueue(
         connection,
         Job("analyse", id=f"analyse:{found.id}:{digest[:16]}", queue="classify", arguments=(found.id,)),

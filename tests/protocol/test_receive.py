@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -234,8 +234,17 @@ def test_a_check_that_fails_rejects_for_now(scp, monkeypatch, check):
     assert association.acceptor.primitive.result == 2, "the caller should come again"
 
 
-def test_duplicate_is_kept_once_and_conflict_is_refused(scp):
+def test_duplicate_is_kept_once_and_other_content_is_kept_beside_it(scp):
     assert send(scp, still()) == 0
+    assert send(scp, still()) == 0
+    assert send(scp, still(size=60_000)) == 0
+    assert sorted(row.state for row in scp.here.rows(tables.objects)) == ["conflict", "stored"]
+    assert scp.refused == []
+    assert scp.spool() == []
+
+
+def test_other_content_under_a_kept_uid_is_refused_where_the_settings_say_so(scp):
+    object.__setattr__(scp.here.keeper, "rules", replace(scp.here.keeper.rules, conflict="refuse"))
     assert send(scp, still()) == 0
     assert send(scp, still(size=60_000)) == 0x0111
     assert len(scp.objects()) == 1

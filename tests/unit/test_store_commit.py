@@ -93,22 +93,6 @@ def test_the_same_object_again_is_acknowledged_and_makes_no_work(tmp_path):
     assert not list((tmp_path / "spool").iterdir())
 
 
-@pytest.mark.parametrize("together", [True, False])
-def test_other_content_under_a_kept_uid_is_refused_and_visible(tmp_path, together):
-    here = place(tmp_path)
-    first, second = here.spooled(1), here.spooled(1, content=b"other")
-    receipts = (
-        here.keeper.keep([first, second]) if together else [here.keeper.keep([item])[0] for item in (first, second)]
-    )
-    assert receipts == [KEPT, Receipt(0x0111, "conflict")]
-    (conflict,) = here.rows(tables.conflicts)
-    assert (conflict.kept, conflict.digest, conflict.state) == (first.digest, second.digest, "refused")
-    assert [row.digest for row in here.rows(tables.objects)] == [first.digest]
-    assert not here.files.path(second.digest).exists()
-    assert kinds(here) == {"received": 1, "conflict": 1}
-    assert not list((tmp_path / "spool").iterdir())
-
-
 def test_what_is_not_ultrasound_is_forwarded_only(tmp_path):
     here = place(tmp_path, tables=site("pacs", "second"))
     here.keeper.keep([here.spooled(1, sop_class_uid=SR), here.spooled(2, is_own_result=True)])
@@ -253,8 +237,9 @@ class TestCommitter:
         for thread in threads:
             thread.join(30)
         committer.stop()
-        assert list(answers.values()) == [[KEPT, Receipt(0x0111, "conflict")]] * 20
-        assert len(here.rows(tables.objects)) == 20
+        assert list(answers.values()) == [[KEPT, KEPT]] * 20
+        assert Counter(row.state for row in here.rows(tables.objects)) == {"stored": 20, "conflict": 20}
+        assert len(here.rows(tables.conflicts)) == 20
 
     def test_callers_share_a_transaction(self, tmp_path):
         here = place(tmp_path)

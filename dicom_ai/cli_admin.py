@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dicom_ai.cli_options import AsJson, DataFolder, Paths, SettingsFile, settings_of
+from dicom_ai.cli_options import AsJson, DataFolder, Paths, SettingsFile, now, settings_of
 
 rules_app = typer.Typer(help="Which exam is which task: the table in force, and why an object took its row.")
 conflicts_app = typer.Typer(help="Objects that contradict each other, for a person to decide.")
@@ -19,6 +19,7 @@ deliveries_app = typer.Typer(help="What goes to which destination, what is held 
 
 def add_to(app: typer.Typer) -> None:
     """Hook the administrator's commands and groups into `app`."""
+    app.command("alarms")(alarms)
     for name, group in (
         ("studies", studies_app),
         ("deliveries", deliveries_app),
@@ -57,3 +58,100 @@ def rules_test(
 
     question = rules.Question(tuple(paths), calling, called, site)
     raise typer.Exit(rules.test(question, settings_of(settings, data=data), as_json=json_rows))
+
+
+@studies_app.command("list")
+def studies_list(
+    since: Annotated[str | None, typer.Option(help="30m, 12h, 3d (ago), or a date such as 2026-11-20")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="attention, receiving, analysing, held, delivering or done", metavar="STATE")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="at most so many, the newest; 0: all")] = 50,
+    json_rows: AsJson = False,
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """List studies: objects, result, deliveries and what needs a person, the newest first.
+
+    Example: dicom-ai studies list --since 12h --state attention
+    """
+    from dicom_ai import overview
+
+    choice = overview.Choice(since, state, limit)
+    raise typer.Exit(overview.list_studies(choice, settings_of(settings, data=data), now(), as_json=json_rows))
+
+
+@studies_app.command("show")
+def studies_show(
+    study: Annotated[str, typer.Argument(metavar="ID", help="id from `studies list`, or its first digits")],
+    identity: Annotated[bool, typer.Option("--identity", help="show who the patient is")] = False,
+    json_rows: AsJson = False,
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """Tell the story of one study in the order of time.
+
+    Example: dicom-ai studies show s3f9c2a17b
+    """
+    from dicom_ai import overview
+
+    known = settings_of(settings, data=data)
+    raise typer.Exit(overview.show_study(study, known, with_identity=identity, as_json=json_rows))
+
+
+def alarms(
+    everything: Annotated[bool, typer.Option("--all", help="those that are over as well")] = False,
+    json_rows: AsJson = False,
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """List what a person must look at, each with what to do.
+
+    Example: dicom-ai alarms
+    """
+    from dicom_ai import overview
+
+    raise typer.Exit(overview.list_alarms(settings_of(settings, data=data), everything=everything, as_json=json_rows))
+
+
+@deliveries_app.command("list")
+def deliveries_list(
+    state: Annotated[list[str] | None, typer.Option(help="queued, held, dead, sent, confirmed or unverified")] = None,
+    study: Annotated[str | None, typer.Option(help="id of a study, or its first digits")] = None,
+    destination: Annotated[str | None, typer.Option(help="name of a destination")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="at most so many, the newest; 0: all")] = 100,
+    json_rows: AsJson = False,
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """List deliveries: state, reason, last DIMSE status, attempts and next time.
+
+    Example: dicom-ai deliveries list --state dead --state held
+    """
+    from dicom_ai import deliveries
+    from dicom_ai.store.overview import Wanted
+
+    wanted = Wanted((), tuple(state or ()), study, destination)
+    known = settings_of(settings, data=data)
+    raise typer.Exit(deliveries.list_deliveries(wanted, known, now(), limit=limit, as_json=json_rows))
+
+
+@deliveries_app.command("retry")
+def deliveries_retry(
+    number: Annotated[list[int] | None, typer.Option("--id", help="number of a delivery; may be repeated")] = None,
+    study: Annotated[str | None, typer.Option(help="all of this study")] = None,
+    destination: Annotated[str | None, typer.Option(help="all to this destination")] = None,
+    all_dead: Annotated[bool, typer.Option("--all-dead", help="only what was given up; all of it if alone")] = False,
+    by: Annotated[str, typer.Option(help="who asks for it; kept with the event")] = "cli",
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """Send at once what was given up or waits for its next time; what is held stays held.
+
+    Example: dicom-ai deliveries retry --destination pacs
+    """
+    from dicom_ai import deliveries
+    from dicom_ai.store.overview import Wanted
+
+    wanted = Wanted(tuple(number or ()), ("dead",) if all_dead else (), study, destination)
+    raise typer.Exit(deliveries.retry(wanted, settings_of(settings, data=data), by=by, clock=now))

@@ -1,6 +1,7 @@
 """What commands print: JSON rows for programs, tables for people. Standard output only; logs go to standard error."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dicom_ai.reasons import REASONS
+
+_WIDE = 160
 
 
 def print_row(row: Mapping[str, Any]) -> None:
@@ -26,12 +29,19 @@ def say(sentence: str) -> None:
 
 def print_table(title: str, columns: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
     """Print a table for people; brackets in a title or cell are text, not markup (files may be called anything)."""
-    table = Table(title=Text(title), title_justify="left", show_lines=False)
+    if not lines:
+        sys.stdout.write(f"{title}: none\n")
+        return
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")
     for line in lines:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in line))
-    Console(file=sys.stdout).print(table)
+    is_wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ  # a file or a pipe has no width to keep to
+    console = Console(file=sys.stdout, width=_WIDE if is_wide else None)
+    with console.capture() as captured:
+        console.print(table)
+    sys.stdout.write("\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n")
 
 
 def print_reasons(*, as_json: bool) -> None:

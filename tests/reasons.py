@@ -31,6 +31,7 @@ from dicom_ai.simulate.exam import Shot
 from dicom_ai.site import SiteTables
 from dicom_ai.store import tables
 from dicom_ai.store.files import Disk
+from tests.disputes import Dispute
 from tests.ledger import Place, place
 from tests.peers import free_port
 from tests.unit.tiny_model import kept_pixels
@@ -83,6 +84,14 @@ def conflict(parts: Parts) -> str | None:
     here.keeper.keep([here.spooled(1), here.spooled(1, content=b"other content")])
     (row,) = (row for row in here.rows(tables.objects) if row.state == "conflict")
     return str(row.reason)
+
+
+def replaced(parts: Parts) -> str | None:
+    dispute = Dispute(place(parts.folder / "data"))
+    first = dispute.send(1, "first content")
+    dispute.send(1, "other content")
+    dispute.resolve(1, "new")
+    return dispute.state_of(first)[1]
 
 
 def no_space(parts: Parts) -> str | None:
@@ -285,6 +294,16 @@ def the_reason(work: Workplace) -> str | None:
     return str(row.reason)
 
 
+def identity_conflict(parts: Parts) -> str | None:
+    ds = still()
+    work = parts.work()
+    work.answered(ds)
+    ds.PatientID = "ANOTHER"  # the same UID, another patient
+    work.receive(ds)
+    (reason,) = {row.reason for row in work.deliveries() if row.kind != "source"}
+    return str(reason)
+
+
 def class_refused(parts: Parts) -> str | None:
     return the_reason(delivered(parts, f"refuse:{still().SOPClassUID}"))
 
@@ -308,7 +327,8 @@ def attempts_spent(parts: Parts) -> str | None:
 PROBES: dict[str, Callable[[Parts], str | None]] = {
     probe.__name__: probe
     for probe in (
-        unreadable, sop_mismatch, conflict, no_space, store_failed, not_ultrasound, own_result, no_task, mixed_patient,
+        unreadable, sop_mismatch, conflict, replaced, identity_conflict, no_space, store_failed,
+        not_ultrasound, own_result, no_task, mixed_patient,
         unsupported_syntax, decode_failed, decoder_died, decode_timeout, no_regions, regions_not_believed, no_picture,
         witnesses_disagree, disabled, not_released, superseded,
         no_model, non_finite, identity_unreadable, analysis_failed, class_refused, peer_failed,

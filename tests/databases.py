@@ -20,7 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
+from dicom_ai.store.database import open_engine
 from tests.postgres import make_tables, shared
 
 
@@ -31,6 +33,7 @@ class Ledgers:
         """Take the kind, "sqlite" or "postgresql"."""
         self.kind = kind
         self._urls: dict[Path, str] = {}
+        self._engines: list[Engine] = []
 
     def url(self, data: Path) -> str:
         """URL of the ledger that belongs to a data folder; on PostgreSQL its tables are there already."""
@@ -40,8 +43,16 @@ class Ledgers:
             self._urls[data] = shared().new_database()
         return self._urls[data]
 
+    def open(self, data: Path) -> Engine:
+        """The ledger of a data folder, opened; closed at the end of the test."""
+        self._engines.append(open_engine(self.url(data)))
+        return self._engines[-1]
+
     def close(self) -> None:
-        """Drop what was made."""
+        """Close and drop what was made."""
+        for engine in self._engines:
+            engine.dispose()
+        self._engines.clear()
         for url in self._urls.values():
             shared().drop(url)
         self._urls.clear()
@@ -54,6 +65,11 @@ current = Ledgers("sqlite")
 def url_of(data: Path) -> str:
     """URL of the ledger of a data folder, of the kind the running test is for."""
     return current.url(data)
+
+
+def opened(data: Path) -> Engine:
+    """The ledger of a data folder, opened, of the kind the running test is for; closed at the end of the test."""
+    return current.open(data)
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ from dicom_ai.instance import US_IMAGE, Identity, Instance
 from dicom_ai.ports import Job, Spooled, data_set_digest
 from dicom_ai.site import SiteTables
 from dicom_ai.store.commit import Keeper
-from dicom_ai.store.database import migrate, open_engine, read
+from dicom_ai.store.database import migrate, read
 from dicom_ai.store.files import Disk, ObjectStore
 from dicom_ai.store.intake import Rules
-from tests.databases import url_of
+from tests.databases import opened
 
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -138,7 +138,7 @@ def place(
 ) -> Place:
     """Build a place in `data` (made if absent), schema included."""
     files = ObjectStore(data, disk=disk, min_free_mib=min_free_mib)
-    engine = open_engine(url_of(data))
+    engine = opened(data)
     migrate(engine)
     jobs, clock = LedgerJobs(engine), Clock()
     site_tables = tables if tables is not None else site("pacs")

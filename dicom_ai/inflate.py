@@ -7,7 +7,7 @@ as they are read and not kept. What this is not: a parser; and it is reached onl
 
 import io
 import zlib
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
@@ -63,7 +63,7 @@ def open_deflated(stream: BinaryIO) -> tuple[Dataset, BinaryIO]:
     """
     _, begin = _part10(stream)
     unfolding = _Unfolding(stream, begin)
-    unfolded = io.BufferedReader(unfolding, 1 << 16)
+    unfolded = _Unfolded(unfolding, 1 << 16)
     ds = read_dataset(unfolded, False, True, stop_when=lambda tag, _vr, _length: tag >= _PIXELS)
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -101,6 +101,15 @@ def _part10(stream: BinaryIO) -> tuple[str, int]:
             syntax = stream.read(length)
         at = stream.seek(start + length)
     return syntax.decode("ascii", "replace").strip(" \0"), at
+
+
+class _Unfolded(io.BufferedReader):
+    """Reads no more at once than may be there at all: the room for a value is taken before it is read."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > cast(_Unfolding, self.raw).limit:
+            raise UnsupportedPixels("the data set unfolds beyond the bounds")
+        return super().read(size)
 
 
 class _Unfolding(io.RawIOBase):

@@ -65,3 +65,23 @@ def without_markers(stream):
             out += stream[at : at + length]
         at += length
     return out + stream[at:]
+
+
+def plane():
+    """Grey of 12 bits that rises to the right and down."""
+    return np.add.outer(np.arange(ROWS) * 50, np.arange(COLUMNS) * 40).astype(np.uint16)
+
+
+def many_greys():
+    """Grey of 12 bits in which no neighbour is alike."""
+    return (np.arange(ROWS * COLUMNS) * 7 % 4096).astype(np.uint16).reshape(ROWS, COLUMNS)
+
+
+def with_palette(ds, red, green, blue, first=0, bits=16):
+    """Add the three tables as bytes in the byte order of the transfer syntax; entries as numbers."""
+    for colour, entries in (("Red", red), ("Green", green), ("Blue", blue)):
+        order = "<" if ds.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        data = np.asarray(entries, np.uint8 if bits == 8 else f"{order}u2").tobytes()
+        setattr(ds, f"{colour}PaletteColorLookupTableDescriptor", [len(entries) % 65536, first, bits])
+        setattr(ds, f"{colour}PaletteColorLookupTableData", data)
+    return ds

@@ -9,6 +9,7 @@ decoder crashing on a hostile object must not take the device with it, so torch 
 """
 
 import ctypes
+import io
 import json
 import os
 import re
@@ -101,8 +102,8 @@ def crop(
     """
     instance = None
     try:
-        with path.open("rb") as stream:
-            ds = _read(stream, deflated=deflated)
+        with path.open("rb", buffering=0) as file:
+            ds = _read(_WithinFile(file), deflated=deflated)
             instance = _instance(ds)
             return _crop(ds, instance, frame_limit, heard)
     except MemoryError:
@@ -111,6 +112,15 @@ def crop(
         return _refused("unreadable", instance), None
     except InputError as error:
         return _refused(error.reason or "unreadable", instance), None
+
+
+class _WithinFile(io.BufferedReader):
+    """Reads no more at once than the file has: a header may announce a value of gigabytes in a file of some bytes."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > 1 << 20:
+            size = max(0, min(size, os.fstat(self.fileno()).st_size - self.tell()))
+        return super().read(size)
 
 
 def _refused(reason: str, instance: Instance | None) -> CropOutcome:

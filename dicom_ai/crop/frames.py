@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset
@@ -23,6 +24,7 @@ from dicom_ai.crop.colour import Frame, grey_or_rgb
 from dicom_ai.crop.palette import through_palette
 from dicom_ai.errors import UnsupportedPixels
 
+_JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
 _J2K = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
 VIDEO = (
     uid.MPEG2MPML, uid.MPEG2MPMLF, uid.MPEG2MPHL, uid.MPEG2MPHLF,
@@ -38,7 +40,7 @@ PLUGINS = {
     uid.ExplicitVRBigEndian: "",
     uid.RLELossless: "pydicom",
     uid.JPEGBaseline8Bit: "pillow",
-    uid.JPEGExtended12Bit: "gdcm",  # 12 bits; of 8 bits as Baseline
+    uid.JPEGExtended12Bit: "pillow",  # what is of 12 bits: gdcm
     uid.JPEGLossless: "gdcm",
     uid.JPEGLosslessSV1: "gdcm",
     uid.JPEGLSLossless: "gdcm",
@@ -105,14 +107,20 @@ def _decoded(ds: Dataset, syntax: uid.UID, indices: Sequence[int]) -> Iterator[F
     elif syntax in _J2K:
         for index in indices:
             yield _of_jpeg_2000(ds, _code_stream(ds, index), size)
-    elif syntax == uid.JPEGBaseline8Bit or (
-        syntax == uid.JPEGExtended12Bit and jpeg.precision(_code_stream(ds, indices[0])) == 8
-    ):
+    elif syntax in _JPEG:
         for index in indices:
-            samples = jpeg.decoded(_code_stream(ds, index), size, str(ds.PhotometricInterpretation))
-            yield through_palette(samples, ds) if _is_palette(ds) else grey_or_rgb(samples, ds, converted=True)
+            yield _of_jpeg(ds, _code_stream(ds, index), size)
     else:
         yield from _by_pydicom(ds, syntax, indices)
+
+
+def _of_jpeg(ds: Dataset, stream: bytes, size: tuple[int, int]) -> Frame:
+    samples: npt.NDArray[Any]
+    if jpeg.precision(stream) != 8:
+        samples = jpeg.decoded_12_bits(stream, size)
+    else:
+        samples = jpeg.decoded(stream, size, str(ds.PhotometricInterpretation))
+    return through_palette(samples, ds) if _is_palette(ds) else grey_or_rgb(samples, ds, converted=True)
 
 
 def _of_video(ds: Dataset, indices: Sequence[int], size: tuple[int, int]) -> Iterator[Frame]:

@@ -28,7 +28,6 @@ but those of the accepted syntaxes is ever fed."""
 
 _OPENING = (
     cv2.CAP_PROP_N_THREADS, 1,
-    cv2.CAP_PROP_ORIENTATION_AUTO, 0,
     cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_NONE,
 )  # fmt: skip
 
@@ -98,6 +97,7 @@ def frames(pixels: BinaryIO, indices: Sequence[int], size: tuple[int, int], coun
     try:
         if not capture.open(stream, cv2.CAP_FFMPEG, _OPENING):  # type: ignore[call-overload] # a file object will do
             raise UnsupportedPixels("no video stream")
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
         wanted, seen = set(indices), 0
         while seen <= count and capture.grab():
             if seen in wanted:

@@ -88,39 +88,6 @@ def test_wrong_colour_conversion_is_refused_instead_of_shown_green():
     assert caught.value.reason == "decode_failed"
 
 
-@pytest.mark.parametrize("wide", [True, False])
-def test_palette_entries_of_16_bits_span_the_range_or_hold_8_bits(wide):
-    levels = np.arange(256, dtype=np.uint16)
-    table = (levels << 8 if wide else levels).astype("<u2")
-    indices = np.resize(np.arange(256, dtype=np.uint8), (ROWS, COLUMNS))
-    ds = described(indices.tobytes(), "PALETTE COLOR")
-    for colour in ("Red", "Green", "Blue"):
-        setattr(ds, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 16])
-        setattr(ds, f"{colour}PaletteColorLookupTableData", (table if colour == "Red" else table[::-1]).tobytes())
-    frame = frames_of(ds, [1])[0]
-    assert np.array_equal(frame[..., 0], indices)
-    assert np.array_equal(frame[..., 1], 255 - indices)
-
-
-def test_palette_of_a_big_endian_object_is_read_big_endian():
-    table = (np.arange(256, dtype=np.uint16) << 8).astype(">u2")
-    indices = np.resize(np.arange(256, dtype=np.uint8), (ROWS, COLUMNS))
-    ds = described(indices.tobytes(), "PALETTE COLOR", uid.ExplicitVRBigEndian)
-    for colour in ("Red", "Green", "Blue"):
-        setattr(ds, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 16])
-        setattr(ds, f"{colour}PaletteColorLookupTableData", table.tobytes())
-    assert np.array_equal(frames_of(ds, [1])[0][..., 2], indices)
-
-
-def test_palette_starts_at_its_first_value_and_ends_at_its_last():
-    indices = np.resize(np.array([0, 10, 11, 13, 200], np.uint8), (ROWS, COLUMNS))
-    ds = described(indices.tobytes(), "PALETTE COLOR")
-    for colour in ("Red", "Green", "Blue"):
-        setattr(ds, f"{colour}PaletteColorLookupTableDescriptor", [4, 10, 8])
-        setattr(ds, f"{colour}PaletteColorLookupTableData", bytes([7, 50, 60, 70]))
-    assert frames_of(ds, [1])[0].reshape(-1, 3)[:5, 0].tolist() == [7, 7, 50, 70, 70]
-
-
 @pytest.mark.parametrize(
     ("stored", "signed", "value", "expected"),
     [(16, 0, 65535, 255), (16, 0, 256, 1), (12, 0, 4095, 255), (12, 0, 2048, 128), (10, 0, 4, 1), (12, 1, -2048, 0)],

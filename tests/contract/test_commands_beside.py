@@ -6,6 +6,7 @@ log and the PACS are asked. A command that is not in the table below fails the t
 is run and how it ends.
 """
 
+import copy
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ import typer.main
 
 from dicom_ai import engine
 from dicom_ai.cli import app
-from dicom_ai.simulate.exam import Shot, exam
+from dicom_ai.simulate.exam import Exam, Shot, exam
 from dicom_ai.simulate.patients import patient_of
 from tests.e2e.pacs import Simulated
 from tests.e2e.scanner import LUNG, PatientScanner, part10, studies
@@ -65,6 +66,18 @@ class Place:
         return f"DICOM_AI@127.0.0.1:{self.service.port}"
 
     @property
+    def study(self) -> str:
+        """Our id of the first study, which is at work or done."""
+        (first,) = self.service.select("SELECT id FROM studies ORDER BY first_at LIMIT 1")
+        return str(first[0])
+
+    @property
+    def conflict(self) -> str:
+        """Number of the conflict that waits for a decision."""
+        (waiting,) = self.service.select("SELECT id FROM conflicts WHERE state = 'open'")
+        return str(waiting[0])
+
+    @property
     def files(self) -> Path:
         """A folder with a still."""
         return self.folder / "files"
@@ -93,6 +106,15 @@ COMMANDS: Mapping[str, Command] = {
     "echo": Command(lambda at: ("--to", at.here)),
     "apply": Command(lambda at: (at.service.folder / "site.toml", "--by", "beside")),
     "reasons": Command(),
+    "alarms": Command(),
+    "studies list": Command(),
+    "studies show": Command(lambda at: (at.study,)),
+    "studies again": Command(lambda at: (at.study, "--by", "beside")),
+    "deliveries list": Command(lambda _: ("--json",)),
+    "deliveries retry": Command(lambda _: ("--destination", "pacs", "--by", "beside")),
+    "deliveries release": Command(lambda _: ("--destination", "pacs", "--by", "beside")),
+    "conflicts list": Command(lambda _: ("--all",)),
+    "conflicts resolve": Command(lambda at: (at.conflict, "--choose", "kept", "--by", "beside")),
     "rules list": Command(),
     "rules test": Command(lambda at: (at.files, "--json")),
     "simulate scanner": Command(lambda at: ("--exam", "uterus", "--seed", "8", "--to", at.here)),
@@ -145,7 +167,7 @@ def commands_of(group: Any, before: str = "") -> Iterator[str]:
 
 @contextmanager
 def at_work(folder: Path, database_url: str) -> Iterator[tuple[Place, PatientScanner]]:
-    """A service with two studies on their way, and a PACS that takes its time, so that there is always work."""
+    """A service with studies on their way and a conflict; its PACS takes its time, so that there is always work."""
     with Simulated(folder / "pacs", slow_s=4.0) as pacs:
         one = Service(folder / "service", database_url=database_url, DICOM_AI_DELIVER__RESPONSE_TIMEOUT_S="60")
         place = Place(one, folder, pacs)
@@ -155,12 +177,25 @@ def at_work(folder: Path, database_url: str) -> Iterator[tuple[Place, PatientSca
         try:
             one.apply(pacs.target())
             one.start()
-            scanner = PatientScanner(studies(2, content=LUNG), one.port, limit_s=120)
+            first, other = disputed()
+            scanner = PatientScanner([first, *studies(2, content=LUNG)], one.port, limit_s=120)
             scanner.start()
+            scanner.wait()
+            again = PatientScanner([other], one.port, limit_s=120)
+            again.start()
+            again.wait()
             one.wait_until(lambda: n_running(one) > 0, 60, "a workflow that runs")
             yield place, scanner
         finally:
             one.close()
+
+
+def disputed() -> list[Exam]:
+    """A study of one still, and the same SOP Instance UID again with a comment."""
+    (first,) = studies(1, content=LUNG[:1], seed=50)
+    other = copy.deepcopy(first)
+    other.objects[0].PatientComments = "sent twice"
+    return [first, other]
 
 
 def n_running(one: Service) -> int:
@@ -189,7 +224,7 @@ def run_beside(place: Place, name: str, launched: Path) -> Done:
     return Done(process.returncode, said, (before, n_running(one)))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.verify)])
 def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("beside")
     url = shared().new_database() if request.param == "postgresql" else ""
@@ -206,7 +241,6 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             done = dict(zip(COMMANDS, found, strict=True))
         after = {name: one.pid_of(name) for name in before}
         place.pacs.hurry()
-        scanner.wait()
         one.wait_until(one.is_at_rest, 120, "everything to be answered and delivered")
         left = Ran(one, place.pacs, done, scanner.acknowledged, launched.read_text(), (before, after))
         left.stop_code = one.stop()

@@ -22,7 +22,7 @@ from dicom_ai.log import get_logger
 from dicom_ai.reporting import Reporter
 from dicom_ai.settings import Settings
 from dicom_ai.site import Destination, SiteTables
-from dicom_ai.store import analyses, outbox, results
+from dicom_ai.store import analyses, conflicts, outbox, results
 from dicom_ai.store.alarms import end_alarms, raise_alarm
 from dicom_ai.store.database import read, write
 from dicom_ai.store.files import ObjectStore
@@ -102,11 +102,14 @@ class Answers:
         analysis = analyses.analysis(connection, key)
         if analysis is None:
             raise LedgerUnavailable("an analysis that was committed is gone")
-        results.supersede(connection, found, now)
+        results.supersede(connection, found, key, now)
         grade = results.grade_of(connection, key)
+        barred = conflicts.bar(connection, found.study, found.id)
         targets = [one for one in self._sources.site().destinations if one.results]
         for target in targets:
             standing = standing_at(target, grade)
+            if barred is not None and (standing.state == outbox.QUEUED or barred[0] == outbox.DEAD):
+                standing = Standing(*barred)
             results.queue(connection, analysis, found.study, target.name, standing=standing, now=now)
             if standing.state == outbox.QUEUED:
                 outbox.open_outbox(

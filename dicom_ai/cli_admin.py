@@ -99,6 +99,23 @@ def studies_show(
     raise typer.Exit(overview.show_study(study, known, with_identity=identity, as_json=json_rows))
 
 
+@studies_app.command("again")
+def studies_again(
+    study: Annotated[str, typer.Argument(metavar="ID", help="id from `studies list`, or its first digits")],
+    by: Annotated[str, typer.Option(help="who asks for it; kept with the event")] = "cli",
+    json_rows: AsJson = False,
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """Route, crop and analyse a study anew, after what was in its way was removed.
+
+    Example: dicom-ai studies again s3f9c2a17b --by "night shift"
+    """
+    from dicom_ai.again import again
+
+    raise typer.Exit(again(study, settings_of(settings, data=data), by=by, clock=now, as_json=json_rows))
+
+
 def alarms(
     everything: Annotated[bool, typer.Option("--all", help="those that are over as well")] = False,
     json_rows: AsJson = False,
@@ -155,3 +172,59 @@ def deliveries_retry(
 
     wanted = Wanted(tuple(number or ()), ("dead",) if all_dead else (), study, destination)
     raise typer.Exit(deliveries.retry(wanted, settings_of(settings, data=data), by=by, clock=now))
+
+
+@deliveries_app.command("release")
+def deliveries_release(
+    number: Annotated[list[int] | None, typer.Option("--id", help="number of a delivery; may be repeated")] = None,
+    study: Annotated[str | None, typer.Option(help="all of this study")] = None,
+    destination: Annotated[str | None, typer.Option(help="all to this destination")] = None,
+    by: Annotated[str, typer.Option(help="who releases; kept with the event")] = "cli",
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """Let results go out that wait for a person; results of a demonstration go to test destinations only.
+
+    Example: dicom-ai deliveries release --study s3f9c2a17b --by radiology
+    """
+    from dicom_ai import release
+    from dicom_ai.store.overview import Wanted
+
+    wanted = Wanted(tuple(number or ()), (), study, destination)
+    raise typer.Exit(release.release(wanted, settings_of(settings, data=data), by=by, clock=now))
+
+
+@conflicts_app.command("list")
+def conflicts_list(
+    everything: Annotated[bool, typer.Option("--all", help="those refused or resolved as well")] = False,
+    identity: Annotated[bool, typer.Option("--identity", help="show the patients, for whoever must decide")] = False,
+    json_rows: AsJson = False,
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """Show objects that contradict each other: in what, what there is to choose, which results to recall.
+
+    Example: dicom-ai conflicts list --identity
+    """
+    from dicom_ai import conflicts
+
+    asked = settings_of(settings, data=data)
+    raise typer.Exit(conflicts.list_conflicts(asked, everything=everything, with_identity=identity, as_json=json_rows))
+
+
+@conflicts_app.command("resolve")
+def conflicts_resolve(
+    conflict: Annotated[int, typer.Argument(metavar="ID", help="number of the conflict, from the list")],
+    choose: Annotated[str, typer.Option(help="kept or new; of two patients, the number the list shows")],
+    by: Annotated[str | None, typer.Option(help="who decides; default: the operating-system user")] = None,
+    settings: SettingsFile = None,
+    data: DataFolder = None,
+) -> None:
+    """Decide a conflict: what is chosen stands, the other is kept but set aside, and results follow.
+
+    Example: dicom-ai conflicts resolve 3 --choose new
+    """
+    from dicom_ai import conflicts
+
+    decision = conflicts.Decision(conflict, choose, by or conflicts.operating_user())
+    raise typer.Exit(conflicts.resolve(settings_of(settings, data=data), decision, now))

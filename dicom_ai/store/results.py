@@ -37,6 +37,10 @@ def queue(
     row = {"study": study, "destination": destination, "analysis": analysis.key, "queued_at": now}
     row |= {"state": standing.state, "reason": standing.reason}
     key = {"destination": destination, "analysis": analysis.key, "kind": "report"}
+    if standing.reason != "no_model":  # what the grade rule held may go now: the site changed and somebody asked again
+        c = tables.deliveries.c
+        held = (c.analysis == analysis.key) & (c.destination == destination) & (c.state == HELD)
+        connection.execute(update(tables.deliveries).where(held & (c.reason == "no_model")).values(**row))
     is_new = insert_once(connection, tables.deliveries, key, {**row, "kind": "report"})
     for capture in results_of(connection, analysis.key, "capture"):
         key = {"destination": destination, "result": capture["uid"]}
@@ -59,12 +63,20 @@ def is_superseded(connection: Connection, found: SourceSet) -> bool:
     return connection.scalar(select(c.id).where(later, c.answered_at.is_not(None), is_analysed).limit(1)) is not None
 
 
-def supersede(connection: Connection, found: SourceSet, now: datetime) -> int:
-    """Give up what earlier revisions of this set have not delivered yet; return how much that was."""
+def supersede(connection: Connection, found: SourceSet, key: str, now: datetime) -> int:
+    """Give up what earlier revisions of this set have not delivered yet; return how much that was.
+
+    Results of the analysis `key`, which answers for this set, stay: a revision over the same objects has the same.
+    """
     c = tables.deliveries.c
     of_earlier = select(tables.analyses.c.key).where(tables.analyses.c.set.in_(earlier_sets(connection, found)))
     is_final = c.reason.in_(FINAL_REASONS)
-    waiting = c.analysis.in_(of_earlier) & c.state.in_(_NOT_DELIVERED) & (c.reason.is_(None) | ~is_final)
+    waiting = (
+        c.analysis.in_(of_earlier)
+        & (c.analysis != key)
+        & c.state.in_(_NOT_DELIVERED)
+        & (c.reason.is_(None) | ~is_final)
+    )
     given_up = connection.execute(
         update(tables.deliveries).where(waiting).values(state=DEAD, reason="superseded", next_at=None).returning(c.id)
     ).all()

@@ -3,8 +3,10 @@
 What this is not: a mock. Everything here listens on a real socket.
 """
 
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,11 +25,24 @@ PLUGINS = Path("/usr/share/orthanc/plugins")
 START_LIMIT_S = 30.0
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_ports = itertools.cycle(random.SystemRandom().sample(range(12_000 + 5_000 * _WORKER, 17_000 + 5_000 * _WORKER), 5_000))
+
+
 def free_port() -> int:
-    """A TCP port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port nobody listens on, and that nobody takes soon.
+
+    A port the system picks may be given to the next outgoing connection before the test listens on it, so ours lie
+    below the range those are taken from (32768 on), and each worker of a parallel run has a range of its own.
+    """
+    for port in _ports:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:  # another session on this machine
+                continue
+            return port
+    raise AssertionError("a cycle does not end")
 
 
 class Orthanc:

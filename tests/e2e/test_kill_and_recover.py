@@ -60,7 +60,7 @@ def test_kill_of_every_process_loses_and_doubles_nothing(tmp_path: Path) -> None
         try:
             one.apply(pacs.target())
             one.start()
-            scanner = PatientScanner(exams, one.port, limit_s=120, rate=0.5)
+            scanner = PatientScanner(exams, one.port, limit_s=120, rate=1.0)
             scanner.start()
             kill_in_turn(one, scanner, 1)
             finish(one, scanner, 120)

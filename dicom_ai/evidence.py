@@ -81,7 +81,7 @@ class Evidence:
                 raise LedgerUnavailable("a crop that was committed is gone")
             frames: tuple[FrameScore, ...] | None = ()
             if outcome.status == "cropped" and member.fault == _OF_ONE_IMAGE:
-                outcome = _left_out(outcome, member.fault)
+                outcome = left_out(outcome, member.fault)
             elif outcome.status == "cropped":
                 frames = self._frames(member, outcome, model)
             if frames is None:
@@ -95,7 +95,7 @@ class Evidence:
         for member in found.members:
             outcome = self._outcome(member) or CropOutcome("cropped", None, 0, 0, 0)
             if outcome.status == "cropped":
-                outcome = _left_out(outcome, member.fault or reason)
+                outcome = left_out(outcome, member.fault or reason)
             members.append(_examined(member, outcome, ()))
         return Case(found.task, tuple(members), found.revision, now)
 
@@ -141,7 +141,7 @@ def _examined(member: analyses.Member, outcome: CropOutcome, frames: tuple[Frame
     return Examined(member.digest, member.instance, outcome, analyses.outcome_digest(outcome), frames)
 
 
-def _left_out(outcome: CropOutcome, reason: str) -> CropOutcome:
+def left_out(outcome: CropOutcome, reason: str) -> CropOutcome:
     """As if the crop had refused it: the analysis key is another one than that of the image analysed."""
     return replace(outcome, status="quarantined", reason=reason, keep=(), blanked=(), box=None)
 

@@ -28,6 +28,7 @@ from dicom_ai.errors import (
     SettingsError,
     UnreadableInstance,
 )
+from dicom_ai.evidence import left_out
 from dicom_ai.finding import FrameScore
 from dicom_ai.instance import Identity, Instance
 from dicom_ai.kept import CropOutcome, Kept
@@ -149,7 +150,7 @@ class _Run:
         """The row of a set; one that fails says so and leaves the others alone."""
         try:
             return self._report(task, members, outcomes)
-        except (InputError, NonFiniteOutput) as exc:
+        except InputError as exc:
             return {
                 "row": "set",
                 "set": _set_id(members[0], task),
@@ -168,9 +169,12 @@ class _Run:
             frames: tuple[FrameScore, ...] = ()
             found = self._work.load(file.digest, outcome)
             if found is not None:
-                scores = self._analyst.score(found[0], model)
-                frames = scores.frames
-                self._work.save(file.digest, found[0], scores.heat)
+                try:
+                    scores = self._analyst.score(found[0], model)
+                    frames = scores.frames
+                    self._work.save(file.digest, found[0], scores.heat)
+                except NonFiniteOutput as exc:  # as in the service: this image is left out, the others are reported
+                    outcome = left_out(outcome, exc.reason or "non_finite")
             examined.append(Examined(file.digest, file.instance, outcome, outcome_digest(outcome), frames))
         case = Case(task, tuple(examined), 1, self._time(members))
         row = self._write(case, model, members)

@@ -176,7 +176,12 @@ def workplace(
     load: Callable[[Installed], Classifier] = classifier,
     **sections: Any,
 ) -> Workplace:
-    """Build a workplace in `data`; `sections` are those of the settings, `deliver` has short times unless given."""
+    """Build a workplace in `data`.
+
+    `sections` are those of the settings (`deliver` has short times unless given; `switches` is the section `models`).
+    """
+    if "switches" in sections:
+        sections["models"] = sections.pop("switches")
     in_force = site or SiteTables(destinations=(destination(1),))
     analyst = Analyst(cropper, load, models, site=SITE, station="TEST", language="en")
     settings = Settings(store=Store(data=data), **({"deliver": QUICK} | sections))

@@ -93,16 +93,17 @@ def test_the_same_files_give_the_same_bytes(
     assert len(told[0]) == 3
 
 
-def test_a_set_that_fails_says_so_and_the_next_is_analysed(
+def test_an_image_without_finite_scores_is_left_out_of_a_report_that_says_so(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     overflowing = {"size": 64, "channels": 1, "mean": [0.5], "std": [1e-40]}
     broken = tiny(tmp_path / "model", input=overflowing)
     code, files, sets = analysed(capsys, tmp_path / "out", folder / "1-a.dcm", folder / "2-a.dcm", model=broken.folder)
-    assert code == 1
+    assert code == 0
     assert [row["status"] for row in files] == ["analysed"] * 2
-    assert [(row["status"], row["reason"], len(row["members"])) for row in sets] == [("failed", "non_finite", 1)] * 2
-    assert list((tmp_path / "out").glob("*.dcm")) == []
+    assert [[one["reason"] for one in row["excluded"]] for row in sets] == [["non_finite"]] * 2
+    assert {finding["state"] for row in sets for finding in row["findings"]} == {"indeterminate"}
+    assert sorted(map(str, (tmp_path / "out").glob("*.dcm"))) == sorted(row["sr"] for row in sets)
 
 
 def test_a_file_of_a_task_without_model_stops_no_other(

@@ -65,9 +65,16 @@ def reasons_written(tree: ast.AST) -> Iterator[str]:
             values = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value == "reason"]
         elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "reason" for t in node.targets):
             values = [node.value]
-        given = [value for value in values if not isinstance(value, ast.Subscript)]  # there a constant is a key
+        given = [value for value in values if not _is_look_up(value)]
         constants = [one for value in given for one in ast.walk(value) if isinstance(one, ast.Constant)]
         yield from (one.value for one in constants if isinstance(one.value, str))
+
+
+def _is_look_up(value: ast.expr) -> bool:
+    """Whether a reason is read from a mapping: a constant in there is a key."""
+    return isinstance(value, ast.Subscript) or (
+        isinstance(value, ast.Call) and ast.unparse(value.func) in {"REASONS.get", "one.get"}
+    )
 
 
 def test_no_other_reason_is_written_down_in_the_code() -> None:

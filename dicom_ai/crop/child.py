@@ -2,10 +2,10 @@
 
     python -m dicom_ai.crop.child MEMORY_MIB [deflated]
 
-Requests are JSON lines on stdin, {"path", "frame_limit"}. Every answer on stdout is one JSON line {"outcome",
-"shape", "frame_numbers", "bytes"} followed by that many raw bytes (uint8 T, h, w, C). The process has a limit on its
-address space, writes no file, leaves no core, and ends with its parent. What this is not: a place for models; a
-decoder crashing on a hostile object must not take the device with it, so torch is never imported here.
+It says {"ready": true} once. Requests are JSON lines on stdin, {"path", "frame_limit"}. Every answer on stdout is one
+JSON line {"outcome", "shape", "frame_numbers", "bytes"} followed by that many raw bytes (uint8 T, h, w, C). The process
+has a limit on its address space, writes no file, leaves no core, and ends with its parent. What this is not: a place for
+models; a decoder crashing on a hostile object must not take the device with it, so torch is never imported here.
 """
 
 import ctypes
@@ -253,6 +253,8 @@ def main(memory_mib: int, *, deflated: bool) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever a codec prints must not mix with the answers
     ear = Ear()
     _confine(memory_mib)
+    out.write(b'{"ready": true}\n')
+    out.flush()
     for line in sys.stdin.buffer:
         request = json.loads(line)
         _answer(out, *crop(Path(request["path"]), int(request["frame_limit"]), deflated=deflated, heard=ear.heard))

@@ -24,6 +24,7 @@ LEAST_MEMORY_MIB = 768
 """The libraries alone map about half of this."""
 
 _LONGEST_HEADER = 1 << 20
+_START_S = 60.0
 _DEATHS = 2  # one child may be killed for reasons that are not in the object, such as memory of others
 
 
@@ -44,11 +45,14 @@ class _Child:
             bufsize=0, close_fds=True, env=os.environ | single,
         )  # fmt: skip
         self.objects = 0
+        self._is_ready = False
 
-    def crop(self, path: Path, frame_limit: int, deadline: float) -> tuple[CropOutcome, Kept | None]:
-        """Send one request and read its answer until `deadline` (monotonic seconds)."""
+    def crop(self, path: Path, frame_limit: int, seconds: float) -> tuple[CropOutcome, Kept | None]:
+        """Send one request and read its answer within so many seconds."""
         assert self.process.stdin is not None  # noqa: S101 - for the type checker: both pipes are ours
+        self._wait_until_ready()
         self.objects += 1
+        deadline = time.monotonic() + seconds
         try:
             self.process.stdin.write(json.dumps({"path": str(path), "frame_limit": frame_limit}).encode() + b"\n")
         except OSError as exc:
@@ -61,6 +65,15 @@ class _Child:
         self._fill(memoryview(room), rest, deadline)
         pixels = np.frombuffer(room, np.uint8).reshape(header["shape"])
         return outcome, Kept(pixels, tuple(header["frame_numbers"]), outcome)
+
+    def _wait_until_ready(self) -> None:
+        """A machine under load starts a child slowly; that is not the object's fault."""
+        try:
+            if not self._is_ready and self._header(time.monotonic() + _START_S)[0] != {"ready": True}:
+                raise _ChildDied
+        except _TimeIsUp as exc:
+            raise _ChildDied from exc
+        self._is_ready = True
 
     def _header(self, deadline: float) -> tuple[dict[str, Any], bytes]:
         got = b""
@@ -142,22 +155,23 @@ class Cropper:
             children died, or one ran out of time, is quarantined as "decoder_died" or "decode_timeout"; the next
             object is not harmed.
         """
+        left = self._timeout_s  # for all attempts together
         with self._places:
-            deadline = time.monotonic() + self._timeout_s  # one for all attempts
             for _ in range(_DEATHS):
+                child = self._take()
+                begin = time.monotonic()
                 try:
-                    return self._crop(path, frame_limit, deadline)
+                    return self._crop(child, path, frame_limit, left)
                 except _TimeIsUp:
                     return CropOutcome("quarantined", "decode_timeout", 0, 0, 0), None
                 except _ChildDied:
-                    continue
+                    left = max(0.0, left - (time.monotonic() - begin))
         return CropOutcome("quarantined", "decoder_died", 0, 0, 0), None
 
-    def _crop(self, path: Path, frame_limit: int, deadline: float) -> tuple[CropOutcome, Kept | None]:
-        child = self._take()
+    def _crop(self, child: _Child, path: Path, frame_limit: int, seconds: float) -> tuple[CropOutcome, Kept | None]:
         is_fit = False
         try:
-            answer = child.crop(path, frame_limit, deadline)
+            answer = child.crop(path, frame_limit, seconds)
             is_fit = child.objects < self._recycle_after
             return answer
         finally:

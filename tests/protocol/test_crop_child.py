@@ -218,7 +218,9 @@ def test_death_while_idle_harms_nobody(sound):
 
 def test_time_is_up_kills_the_child(sound):
     with cropper(timeout_s=1.5) as crop:
-        crop._give_back(crop._take(), is_fit=True)
+        idle = crop._take()
+        idle._wait_until_ready()
+        crop._give_back(idle, is_fit=True)
         (child,) = children_of(os.getpid())
         os.kill(child, signal.SIGSTOP)
         assert crop.crop(sound, 16)[0].reason == "decode_timeout"
@@ -270,7 +272,8 @@ def started():
 def test_answer_is_one_line_and_as_many_bytes_as_it_says_without_identity(sound):
     with started() as child:
         out, _ = child.communicate(json.dumps({"path": str(sound), "frame_limit": 4}).encode() + b"\n", timeout=30)
-    line, raw = out.split(b"\n", 1)
+    ready, line, raw = out.split(b"\n", 2)
+    assert json.loads(ready) == {"ready": True}
     header = json.loads(line)
     assert set(header) == {"outcome", "shape", "frame_numbers", "bytes"}
     assert header["bytes"] == len(raw) == np.prod(header["shape"])

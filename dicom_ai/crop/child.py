@@ -4,8 +4,8 @@
 
 It says {"ready": true} once. Requests are JSON lines on stdin, {"path", "frame_limit"}. Every answer on stdout is one
 JSON line {"outcome", "shape", "frame_numbers", "bytes"} followed by that many raw bytes (uint8 T, h, w, C). The process
-has a limit on its address space, writes no file, leaves no core, and ends with its parent. What this is not: a place for
-models; a decoder crashing on a hostile object must not take the device with it, so torch is never imported here.
+has a limit on its address space, writes no file, leaves no core, and ends with its parent. What this is not: a place
+for models; a decoder crashing on a hostile object must not take the device with it, so torch is never imported here.
 """
 
 import ctypes

@@ -129,3 +129,13 @@ def test_pixels_end_at_the_bound(monkeypatch):
     _, stream = inflate.open_deflated(io.BytesIO(part10(pixels_mib=2)))
     with pytest.raises(UnsupportedPixels):
         stream.seek(0, io.SEEK_END)
+
+
+def test_header_of_a_stored_object_is_read_within_bounds(tmp_path):
+    from dicom_ai.analysis import header
+
+    (tmp_path / "a").write_bytes(part10(pixels_mib=2000))
+    assert spent(lambda: header(tmp_path / "a")) < 6 * inflate.HEADER
+    assert header(tmp_path / "a").SOPInstanceUID == "2.25.1"
+    (tmp_path / "b").write_bytes(part10(private_mib=300))
+    assert header(tmp_path / "b").SOPInstanceUID == "2.25.1", "as far as it is within the bounds"

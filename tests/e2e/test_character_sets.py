@@ -1,4 +1,5 @@
-"""Patients with names in every script: what the scanner wrote stands in report and captures, or none is made.
+"""Patients with names in every script, and with none: what the scanner wrote stands in report and captures, or none
+is made.
 
 Files as scanners write them go through `dicom-ai analyse` in Chinese; what comes out is read by pydicom, DCMTK and
 dciodvfy. The encoders here are Python's codecs and escape sequences written out, not the product's decoder.
@@ -36,6 +37,10 @@ VRS = {
     "PatientName": "PN", "ReferringPhysicianName": "PN", "StudyDescription": "LO", "PatientComments": "LT",
     "AdmittingDiagnosesDescription": "LO", "PatientID": "LO", "AccessionNumber": "SH", "StudyID": "SH",
 }  # fmt: skip
+TYPE_2 = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "ReferringPhysicianName",
+    "StudyID", "AccessionNumber", "SeriesNumber", "InstanceNumber", "PatientOrientation", "Laterality",
+)  # fmt: skip
 GOOD = {
     "gb18030": ("GB18030", "gb18030", "", "Wang^Xiaodong=王^小东", "肺部超声"),
     "gbk": ("GBK", "gbk", "", "Zhao^Jin=赵^璡誠昞", "肺部超声昞检查"),  # second bytes that are a backslash
@@ -99,7 +104,7 @@ def answer(tmp_path_factory: pytest.TempPathFactory) -> Answer:
     shot = (Shot(frozenset({"b_lines"})),)
     (drawn,) = exam("lung", seed=1, patient=patient_of(1), layout="epiq-7c-clip", content=shot)
     studies = {}
-    for number, name in enumerate([*GOOD, *BAD, "description only"]):
+    for number, name in enumerate([*GOOD, *BAD, "description only", "bare"]):
         term, raw = BAD.get(name, (None, b"Wang^Xiaodong")) if name not in GOOD else (GOOD[name][0], b"")
         ds = copy_of(drawn, number, term)
         studies[str(ds.StudyInstanceUID)] = name
@@ -110,10 +115,17 @@ def answer(tmp_path_factory: pytest.TempPathFactory) -> Answer:
         else:
             put(ds, "PatientName", raw)
             put(ds, "StudyDescription", "肺部超声".encode("gbk"))
+        if name == "bare":
+            for keyword in TYPE_2:
+                ds.pop(Tag(keyword), None)
         content = part10(ds)
-        assert ds.get_item("PatientName").value in content  # the bytes as they are, not as the library reads them
+        assert (
+            name == "bare" or ds.get_item("PatientName").value in content
+        )  # the bytes as they are, not as the library reads them
         (folder / "in" / f"{number}.dcm").write_bytes(content)
+    given = {path: path.read_bytes() for path in (folder / "in").iterdir()}
     rows = analysed(folder)
+    assert {path: path.read_bytes() for path in (folder / "in").iterdir()} == given
     return Answer({studies[row["study"]]: row for row in rows}, folder / "out")
 
 
@@ -181,6 +193,15 @@ def test_a_description_that_cannot_be_read_is_left_out_and_the_patient_gets_the_
         ds = dcmread(path)
         assert ds.PatientName == "Wang^Xiaodong"
         assert "StudyDescription" not in ds
+
+
+def test_what_the_scanner_left_out_stands_empty_in_the_results(answer: Answer) -> None:
+    for path in answer.results("bare"):
+        ds = dcmread(path)
+        for keyword in TYPE_2[:9]:
+            assert keyword in ds
+            assert not ds[keyword].value
+        assert not errors_of(path)
 
 
 def text_in(ds: Dataset, keyword: str) -> str:

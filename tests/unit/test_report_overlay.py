@@ -4,9 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from dicom_ai.report.band import letter_size
+from dicom_ai.report.band import Block, _drawn, letter_size
+from dicom_ai.report.code import CLASSES, STATES
 from dicom_ai.report.legend import legend
 from dicom_ai.report.overlay import colours, full_frames, overlay
+from dicom_ai.report.wording import _TEXTS
 from tests.builders_report import kept, lung, sector, source, spot
 
 SIZES = [(873, 1164), (802, 1054), (480, 640), (240, 320)]
@@ -143,3 +145,17 @@ def test_the_words_hold_every_class_and_the_warning():
     for said in ("AI HEATMAP - NOT VERIFIED - NOT FOR DIAGNOSIS", "DEMONSTRATION MODEL", "B-lines 93.1 %",
                  "study: present", "A-lines 2.0 %", "Pleural effusion 71.5 %", "Consolidation 8.0 %"):  # fmt: skip
         assert said in words
+
+
+def test_chinese_letters_are_drawn_and_no_boxes():
+    """Every letter of every Chinese text we can show: none is blank, none is the box of a missing letter."""
+    texts = [chinese for _, chinese in _TEXTS.values()] + [one.name("zh") for one in CLASSES.values()]
+    texts += [state.meaning("zh") for state in STATES.values()]
+    letters = sorted({letter for text in texts for letter in text if ord(letter) > 0x2E80})
+    assert len(letters) > 100
+    drawn = {letter: _drawn(Block((letter,), (255, 255, 255)), 24, 1) for letter in letters}
+    missing = _drawn(Block(("\U000e0fff",), (255, 255, 255)), 24, 1)  # a code point no font has
+    pictures = {letter: picture.tobytes() for letter, picture in drawn.items()}
+    assert all((picture > 128).sum() > 12 for picture in drawn.values())
+    assert missing.tobytes() not in pictures.values()
+    assert len(set(pictures.values())) == len(letters)  # all differ: no letter stands for another

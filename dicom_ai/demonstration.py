@@ -21,7 +21,7 @@ from pydicom.pixels.utils import pixel_array
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dicom_ai import log, service
+from dicom_ai import groundwork, log, service
 from dicom_ai.deliver.address import Address
 from dicom_ai.errors import SettingsError
 from dicom_ai.report.text import report_lines, report_rows
@@ -115,7 +115,7 @@ def _served(settings: Settings, folder: Path, pacs_port: int, clock: Callable[[]
         Route(task="uterine-lesions", description_contains="transvaginal"),
     )
     with hold(settings.store.data), (folder / "service.log").open("w") as output:
-        service.prepare(settings)
+        groundwork.prepare(settings)
         service.put_into_force(SiteTables(routes=routes, destinations=(destination,)), "demo", settings, clock())
         supervisor = Supervisor(settings, service.ROLES, log_to=output)
         port = int(supervisor.start()["port"])

@@ -1,6 +1,6 @@
 """What a command needs to look into the ledger, or to act on it, beside a running service or without one.
 
-What this is not: the service's own way in (`service.prepare` makes and migrates the ledger; a command never does).
+What this is not: the service's own way in (`groundwork.prepare` makes and migrates the ledger; a command never does).
 """
 
 from collections.abc import Callable, Iterator

@@ -2,15 +2,16 @@
 
 One of two modules that know DBOS (the other is `workflow`, which says what the workflows are). Its tables lie in the
 ledger's database, so a job and the rows it acts on are committed together. Arguments are ids and small JSON. What this
-is not: what the jobs do.
+is not: what the jobs do, or who of several workers is alive (`watchdog`).
 """
 
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions, StepOptions
-from sqlalchemy import Connection
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions, StepOptions, WorkflowStatus
+from sqlalchemy import Connection, Engine, inspect
 
 from dicom_ai.errors import After, DicomAIError
 from dicom_ai.log import told
@@ -21,15 +22,30 @@ QUEUES = ("settle", "classify", "deliver")
 
 
 PIPELINE_VERSION = "1"
-"""Changes when the order of steps changes; running workflows of another version are not resumed. Drain first."""
+"""Changes when the order of steps changes. Jobs that another version began are not resumed: they are cancelled by who
+meets them (`retire`, `take_over`), and what they were for is found without a job and begun anew."""
 
+MAX_RECOVERIES = 20
+"""Restarts of a process, here or elsewhere, that a job survives; the decoding children take the poison, not we."""
+
+KEPT_JOBS = timedelta(days=7)
+"""How long ended jobs are kept. What they did stands in the ledger; theirs are times and attempts."""
+
+_TIDY_BATCH = 500
 _POLL_S = 0.2
+_HAS_ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_SPENT, _GIVEN_UP = "starts_elsewhere", "given_up"
 _LAST_STEP_ATTEMPTS, _LAST_STEP_PAUSE_S = 8, 1.0
 
 
 def prepare(url: str) -> None:
     """Make or update the engine's tables. Once per start, by one process, after `database.migrate` (which sets WAL)."""
     DBOS.migrate(url)
+
+
+def is_prepared(opened: Engine) -> bool:
+    """Whether the tables that `prepare` makes are there."""
+    return inspect(opened).has_table("workflow_status", schema=None if opened.dialect.name == "sqlite" else "dbos")
 
 
 def client(url: str) -> DBOSClient:
@@ -55,26 +71,39 @@ def place(url: str) -> str:
     return "local" if url.startswith("sqlite") else socket.gethostname()[:64]
 
 
-def launch(url: str, register: Callable[[], None], *, workers: int) -> None:
+def launch(
+    url: str,
+    register: Callable[[], None],
+    *,
+    workers: int,
+    executor: str = "local-0",
+    fence: Callable[[], None] | None = None,
+) -> None:
     """Run jobs in this process until `stop`. Only the work role calls this.
 
     Args:
         url: of the ledger.
         register: declares the workflows.
         workers: analyses at once.
+        executor: name of this worker; no other living one has it.
+        fence: called before every step; does not return once the name is lost.
     """
+    global _fence  # noqa: PLW0603 - the engine, too, is one per process
+    _fence = fence or _unfenced
     config = DBOSConfig(
         name="dicom-ai",
         system_database_url=url,
         application_version=PIPELINE_VERSION,
-        executor_id=f"{place(url)}-0",
+        executor_id=executor,
         serializer=DBOSPortableJSONSerializer(),
+        run_migrations=False,
         log_level="WARNING",
         enable_otlp=False,
     )
     DBOS(config=config)
     register()
     DBOS.launch()
+    DBOS.set_latest_application_version(PIPELINE_VERSION)  # also after a step back: jobs that wait have no version
     DBOS.register_queue("settle", worker_concurrency=2, polling_interval_sec=_POLL_S)
     DBOS.register_queue("classify", worker_concurrency=workers, polling_interval_sec=_POLL_S)
     DBOS.register_queue("deliver", partition_concurrency=1, polling_interval_sec=_POLL_S)
@@ -92,12 +121,57 @@ def jobs(opened: DBOSClient, workflow: str) -> dict[str, str]:
 
 def poison(opened: DBOSClient, workflow: str) -> dict[str, str]:
     """The jobs of a workflow that were given up because the process died under them too often: id -> first argument."""
-    return _first_arguments(opened, workflow, ["MAX_RECOVERY_ATTEMPTS_EXCEEDED"])
+    elsewhere = _first_arguments(opened, workflow, ["CANCELLED"], attributes={_GIVEN_UP: True})
+    return {**_first_arguments(opened, workflow, ["MAX_RECOVERY_ATTEMPTS_EXCEEDED"]), **elsewhere}
 
 
-def _first_arguments(opened: DBOSClient, workflow: str, status: list[str]) -> dict[str, str]:
-    found = opened.list_workflows(name=workflow, status=status, load_output=False)
+def _first_arguments(opened: DBOSClient, workflow: str, status: list[str], **which: Any) -> dict[str, str]:
+    found = opened.list_workflows(name=workflow, status=status, load_output=False, **which)
     return {one.workflow_id: str(one.input["args"][0]) for one in found if one.input}
+
+
+def running(opened: DBOSClient) -> set[str]:
+    """Names of the workers that have jobs running, whether or not they live."""
+    return {str(one.executor_id) for one in _running(opened)}
+
+
+def retire(opened: DBOSClient, executor: str) -> int:
+    """Cancel what this worker began under another version of the pipeline, before `launch`; how many jobs."""
+    found = [one for one in _running(opened, executor) if one.app_version != PIPELINE_VERSION]
+    opened.cancel_workflows([one.workflow_id for one in found])
+    return len(found)
+
+
+def take_over(opened: DBOSClient, executor: str) -> int:
+    """Give the running jobs of a dead worker back to their queues, for whoever is free; how many jobs.
+
+    Only while the dead worker's name is held. The starts of a job are counted over all workers, so that one that
+    kills each of them in turn is given up at last.
+    """
+    found = _running(opened, executor)
+    for one in found:
+        spent = int((one.attributes or {}).get(_SPENT, 0)) + int(one.recovery_attempts or 0)
+        is_poison = spent > MAX_RECOVERIES
+        opened.update_workflow_attributes(one.workflow_id, {_SPENT: spent, _GIVEN_UP: is_poison})
+        if is_poison or one.app_version != PIPELINE_VERSION:
+            opened.cancel_workflow(one.workflow_id)
+        else:
+            opened.resume_workflow(one.workflow_id, queue_name=one.queue_name)
+    return len(found)
+
+
+def tidy(opened: DBOSClient, now: datetime) -> int:
+    """Forget jobs that ended long ago, some at a time; how many. Call it now and then."""
+    before = (now.astimezone(UTC) - KEPT_JOBS).isoformat()
+    ended = opened.list_workflows(
+        status=_HAS_ENDED, completed_before=before, limit=_TIDY_BATCH, load_input=False, load_output=False
+    )
+    opened.delete_workflows([one.workflow_id for one in ended])
+    return len(ended)
+
+
+def _running(opened: DBOSClient, executor: str | None = None) -> list[WorkflowStatus]:
+    return opened.list_workflows(status=["PENDING"], executor_id=executor, load_input=False, load_output=False)
 
 
 class StepFailed(Exception):
@@ -137,8 +211,16 @@ def last_step(name: str, act: Callable[..., Any], *arguments: Any) -> None:
     DBOS.run_step(patience, _must, act, *arguments)
 
 
+def _unfenced() -> None:
+    """One worker on one ledger needs no fence."""
+
+
+_fence: Callable[[], None] = _unfenced
+
+
 def _answer(act: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
     try:
+        _fence()
         return {"value": act(*arguments)}
     except DicomAIError as exc:
         return {"error": type(exc).__name__, "after": exc.after.value, "reason": exc.reason}

@@ -17,20 +17,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_ai import __version__, engine, log
 from dicom_ai.classify.routing import route, rows_of, traps
 from dicom_ai.errors import DicomAIError, ResourceError, SettingsError
+from dicom_ai.groundwork import prepare, sweep
 from dicom_ai.instance import Instance
 from dicom_ai.ports import Enqueue
 from dicom_ai.rows import print_row
 from dicom_ai.settings import Settings
 from dicom_ai.site import SiteTables, read_site
-from dicom_ai.store.database import migrate, open_engine, write
-from dicom_ai.store.files import ORPHAN_AGE_S, ObjectStore
+from dicom_ai.store.database import open_engine, write
+from dicom_ai.store.files import ObjectStore
 from dicom_ai.store.site_id import hold, site_id
 from dicom_ai.store.site_rows import SiteReader, apply
 from dicom_ai.supervisor import Supervisor, await_end_of, follow_parent
+from dicom_ai.watchdog import seated
 
 if TYPE_CHECKING:
     from dicom_ai.analysis import Analyst
@@ -71,32 +74,6 @@ def serve(settings: Settings, roles: Sequence[str]) -> int:
             }
         )
         return supervisor.run()
-
-
-def prepare(settings: Settings) -> None:
-    """Bring the data folder and the ledger's schema up to date."""
-    site_id(settings.store.data)
-    opened = open_engine(settings.database_url)
-    try:
-        migrate(opened)
-    finally:
-        opened.dispose()
-    engine.prepare(settings.database_url)
-
-
-def sweep(settings: Settings) -> None:
-    """Remove what processes that were killed left in the data folder. Only while it is held and nothing runs."""
-    from dicom_ai.store.commit import known
-    from dicom_ai.store.workfiles import WorkFiles, work_folder
-
-    opened = open_engine(settings.database_url)
-    try:
-        files = ObjectStore(settings.store.data)
-        files.sweep_spool()
-        files.sweep_store(partial(known, opened))
-        WorkFiles(work_folder(settings.store.data)).sweep(ORPHAN_AGE_S)
-    finally:
-        opened.dispose()
 
 
 def apply_site(path: Path, by: str, settings: Settings) -> str:
@@ -201,18 +178,30 @@ def work_role(settings: Settings) -> None:
     client = engine.client(settings.database_url)
     ledger = Ledger(opened, engine.enqueuer(client), _now)
     files, site = _files(settings, "work", 0), SiteReader(opened)
-    with Cropper(**settings.crop.model_dump(), deflated=settings.receive.deflated) as cropper:
+    with (
+        Cropper(**settings.crop.model_dump(), deflated=settings.receive.deflated) as cropper,
+        seated(settings.database_url, engine.place(settings.database_url)) as seat,
+    ):
         analyst = _analyst(settings, cropper)
         courier = Courier(settings.deliver, ledger, files=files, site=site, chance=random.Random())  # noqa: S311
         story = Story(settings, Parts(ledger=ledger, files=files, analyst=analyst, courier=courier, site=site))
         analyst.prove()
         story.looks.start()
         recover = partial(story.recover, partial(engine.jobs, client), partial(engine.poison, client))
+        engine.retire(client, seat.executor)
         recover()
-        engine.launch(settings.database_url, lambda: workflow.register(story), workers=settings.classify.workers)
+        engine.launch(
+            settings.database_url,
+            lambda: workflow.register(story),
+            workers=settings.classify.workers,
+            executor=seat.executor,
+            fence=seat.require,
+        )
+        seat.watch(partial(engine.running, client), partial(engine.take_over, client))
         print_row({"ready": True})
         while not _until(stop, files, _LOOK_AFTER_S):
             _look_after(recover)
+            _look_after(lambda: engine.tidy(client, _now()))
         engine.stop(15)
     client.destroy()
     _require_sound(files)
@@ -240,12 +229,13 @@ def _require_sound(files: ObjectStore) -> None:
         raise ResourceError("an fsync failed; starting again")
 
 
-def _look_after(recover: Callable[[], None]) -> None:
-    """A job that ended in error, against all care, must not wait for the next start."""
+def _look_after(look: Callable[[], object]) -> None:
+    """A job that ended in error, against all care, must not wait for the next start. A look that fails comes again."""
     try:
-        recover()
-    except DicomAIError as exc:
-        log.get_logger().error("look failed", action="recover", error=type(exc).__name__, reason=exc.reason)
+        look()
+    except (DicomAIError, SQLAlchemyError) as exc:
+        reason = exc.reason if isinstance(exc, DicomAIError) else None
+        log.get_logger().error("look failed", action="recover", error=type(exc).__name__, reason=reason)
 
 
 def _analyst(settings: Settings, cropper: "Cropper") -> "Analyst":

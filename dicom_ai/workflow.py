@@ -10,10 +10,8 @@ What this is not: the steps themselves (`story`). Receiving happens before, in i
 
 from dbos import DBOS
 
-from dicom_ai.engine import StepFailed, last_step, step
+from dicom_ai.engine import MAX_RECOVERIES, StepFailed, last_step, step
 from dicom_ai.story import Story
-
-MAX_RECOVERIES = 20  # restarts of the process a workflow survives; the decoding children take the poison, not we
 
 
 def register(story: Story) -> None:

@@ -1,4 +1,4 @@
-"""Who this data folder is: an id and a secret made at first start, and the lock that keeps a second service out.
+"""Who this data folder is: id and secret made at first start, the lock that keeps a second service out, its ledger.
 
 What this is not: settings. Both values belong to the data; losing them would give repeated results other UIDs.
 """
@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import Connection, insert, select
+
 from dicom_ai.errors import DataFolderInUse, ResourceError, SettingsError
+from dicom_ai.store.tables import owners
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,29 @@ def hold(data: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def claim(connection: Connection, mine: SiteId) -> None:
+    """Take a ledger for this data folder, or find that it is its own.
+
+    Two folders on one ledger would answer for objects whose files only the other one has, and give equal results
+    different UIDs.
+
+    Args:
+        connection: with a write transaction open.
+        mine: of the data folder.
+
+    Raises:
+        SettingsError: the ledger belongs to another data folder.
+    """
+    owner = connection.scalar(select(owners.c.store_id))
+    if owner is None:
+        connection.execute(insert(owners).values(store_id=mine.store_id))
+    elif owner != mine.store_id:
+        raise SettingsError(
+            f"the ledger belongs to the data folder with store id {owner[:8]}, this folder has {mine.store_id[:8]}: "
+            "give this service a database of its own (store.database_url), or its own folder back (store.data)"
+        )
 
 
 def _make(path: Path) -> None:

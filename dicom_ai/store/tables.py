@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -69,7 +70,7 @@ objects = Table(
     Column("sop_uid", String(64), nullable=False, index=True),
     Column("sop_class", String(64), nullable=False),
     Column("transfer_syntax", String(64), nullable=False),
-    Column("size", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
     Column("peer", String(16), nullable=False),  # calling AE title
     Column("called", String(16), nullable=False),
     Column("received_at", Utc, nullable=False),
@@ -268,6 +269,12 @@ models = Table(
     Column("grade", String(16), nullable=False),
     Column("since", Utc, nullable=False),
     Column("by", String(64), nullable=False),
+)
+
+owners = Table(
+    "owners",
+    metadata,
+    Column("store_id", String(32), primary_key=True),  # of site.json: the data folder whose ledger this is; one row
 )
 
 sites = Table(

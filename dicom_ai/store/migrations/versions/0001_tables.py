@@ -29,6 +29,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", "task"),
     )
     op.create_table(
+        "owners",
+        sa.Column("store_id", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("store_id"),
+    )
+    op.create_table(
         "receivers",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("started_at", sa.DateTime(), nullable=False),
@@ -146,7 +151,7 @@ def upgrade() -> None:
         sa.Column("sop_uid", sa.String(length=64), nullable=False),
         sa.Column("sop_class", sa.String(length=64), nullable=False),
         sa.Column("transfer_syntax", sa.String(length=64), nullable=False),
-        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("peer", sa.String(length=16), nullable=False),
         sa.Column("called", sa.String(length=16), nullable=False),
         sa.Column("received_at", sa.DateTime(), nullable=False),

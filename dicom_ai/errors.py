@@ -18,6 +18,7 @@ and the reason code a person sees, so that nobody needs an if-ladder. Class docs
     ├─ TaskDisabled                     QUARANTINE  –       nobody wants an analysis
     ├─ ResourceError                    RETRY       0xA700  we are unwell
     │  ├─ OutOfSpace
+    │  ├─ ObjectTooLarge
     │  ├─ LedgerUnavailable
     │  └─ DeviceUnavailable
     ├─ PeerError                        RETRY       –       the other side of deliver or archive
@@ -145,6 +146,12 @@ class OutOfSpace(ResourceError):
     """The store has no room for another object."""
 
     reason = "no_space"
+
+
+class ObjectTooLarge(ResourceError):
+    """The object is larger than accepted."""
+
+    reason = "too_large"
 
 
 class LedgerUnavailable(ResourceError):

@@ -42,6 +42,11 @@ _REASONS = (
         "Free space or enlarge the disk; the sender repeats the object.",
     ),
     Reason(
+        "too_large", "receive", "The object is larger than accepted; nothing of it was kept",
+        "对象超过允许的大小；未保存",
+        "Raise receive.max_object_mib if the object is sound and the machine has the memory; send it again.",
+    ),
+    Reason(
         "store_failed", "store", "The object could not be written or committed", "对象无法写入或提交",
         "Look at the disk and the ledger of the service; the sender repeats the object.",
     ),

@@ -24,6 +24,7 @@ from dicom_ai.crop.cropper import Cropper
 from dicom_ai.engine import StepFailed
 from dicom_ai.errors import DicomAIError
 from dicom_ai.instance import OUR_MANUFACTURER
+from dicom_ai.receive.bounded import require_size
 from dicom_ai.receive.scan import require_match, scan
 from dicom_ai.report.header import part10
 from dicom_ai.settings import Models
@@ -47,7 +48,11 @@ class Parts:
     model: Installed
 
     def work(
-        self, *, site: SiteTables | None = None, models: tuple[Installed, ...] | None = None, switches: Models = Models()
+        self,
+        *,
+        site: SiteTables | None = None,
+        models: tuple[Installed, ...] | None = None,
+        switches: Models = Models(),
     ) -> Workplace:
         there = (self.model,) if models is None else models
         return workplace(self.folder / "data", self.cropper, there, site=site, switches=switches)
@@ -97,6 +102,10 @@ def replaced(parts: Parts) -> str | None:
 def no_space(parts: Parts) -> str | None:
     here = place(parts.folder / "data", min_free_mib=1 << 40)
     return of_error(here.files.new_spool)
+
+
+def too_large(parts: Parts) -> str | None:
+    return of_error(lambda: require_size(1 << 20, (1 << 20) - 1))
 
 
 def store_failed(parts: Parts) -> str | None:
@@ -327,7 +336,7 @@ def attempts_spent(parts: Parts) -> str | None:
 PROBES: dict[str, Callable[[Parts], str | None]] = {
     probe.__name__: probe
     for probe in (
-        unreadable, sop_mismatch, conflict, replaced, identity_conflict, no_space, store_failed,
+        unreadable, sop_mismatch, conflict, replaced, identity_conflict, no_space, too_large, store_failed,
         not_ultrasound, own_result, no_task, mixed_patient,
         unsupported_syntax, decode_failed, decoder_died, decode_timeout, no_regions, regions_not_believed, no_picture,
         witnesses_disagree, disabled, not_released, superseded,

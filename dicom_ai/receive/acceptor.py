@@ -28,10 +28,11 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import ThreadedAssociationServer
 
-from dicom_ai.errors import DicomAIError, OutOfSpace, ResourceError, UnreadableInstance, WrongKind
+from dicom_ai.errors import DicomAIError, ObjectTooLarge, OutOfSpace, ResourceError, UnreadableInstance, WrongKind
 from dicom_ai.instance import US_IMAGE_RETIRED, US_MULTI_FRAME_RETIRED, Identity, Instance
 from dicom_ai.log import get_logger
 from dicom_ai.ports import Authorise, Keep, Notices, Spooled, data_set_digest
+from dicom_ai.receive.bounded import bind, require_size
 from dicom_ai.receive.connection import Connection
 from dicom_ai.receive.scan import require_match, scan
 from dicom_ai.receive.tables import Accepted
@@ -125,6 +126,7 @@ class PynetdicomAcceptor:
         """Accept or reject the association; a failing check rejects for now, which says nothing about the caller."""
         association = event.assoc
         requestor = association.requestor
+        bind(association, self._settings.max_object_mib << 20, lambda: self._overflowed(association))
         rejection: tuple[int, int, int] | None = _NOT_NOW
         try:
             asked = cast(A_ASSOCIATE, requestor.primitive)
@@ -172,8 +174,7 @@ class PynetdicomAcceptor:
         if request.DataSet is None:
             raise UnreadableInstance("no data set")
         with request.DataSet.getbuffer() as data_set:
-            if len(data_set) > self._settings.max_object_mib << 20:
-                raise OutOfSpace("the object is larger than accepted")
+            require_size(len(data_set), self._settings.max_object_mib << 20)
             syntax = str(context.transfer_syntax)
             header = scan(data_set, syntax)
             require_match(header, str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
@@ -193,6 +194,12 @@ class PynetdicomAcceptor:
                 called_ae=cast(A_ASSOCIATE, requestor.primitive).called_ae_title.strip(),
                 association=association,
             )
+
+    def _overflowed(self, association: Association) -> None:
+        """A message does not end: the association is aborted, which the peer is told by A-ABORT alone."""
+        association_id, error = self._association_id(association), ObjectTooLarge
+        get_logger().warning("aborted", action="receive", association=association_id, reason=error.reason)
+        self._notices.refused(association_id, error.dimse_status, error.reason)
 
     def _association_id(self, association: Association) -> str:
         with self._lock:

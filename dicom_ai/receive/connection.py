@@ -2,7 +2,7 @@
 
 pynetdicom reads in pieces of 4 KiB and leaves Nagle's algorithm on; a peer that leaves it on as well then waits
 40 ms per object for a delayed acknowledgement. PDUs longer than agreed end the connection.
-What this is not: a limit on how many bytes an object has.
+What this is not: a limit on how many bytes an object has (`bounded`).
 """
 
 import socket

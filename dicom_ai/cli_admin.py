@@ -19,7 +19,8 @@ deliveries_app = typer.Typer(help="What goes to which destination, what is held 
 
 def add_to(app: typer.Typer) -> None:
     """Hook the administrator's commands and groups into `app`."""
-    app.command("alarms")(alarms)
+    for command in (doctor, alarms, validate):
+        app.command()(command)
     for name, group in (
         ("studies", studies_app),
         ("deliveries", deliveries_app),
@@ -114,6 +115,30 @@ def studies_again(
     from dicom_ai.again import again
 
     raise typer.Exit(again(study, settings_of(settings, data=data), by=by, clock=now, as_json=json_rows))
+
+
+def doctor(json_rows: AsJson = False, settings: SettingsFile = None, data: DataFolder = None) -> None:
+    """Look at everything the service stands on: each line OK or what to do. Beside a running service or before it.
+
+    Example: dicom-ai doctor
+    """
+    from dicom_ai import doctor as examination
+
+    raise typer.Exit(examination.doctor(settings_of(settings, data=data), now(), as_json=json_rows))
+
+
+def validate(
+    paths: Paths,
+    values: Annotated[bool, typer.Option("--values", help="show values too; they may name the patient")] = False,
+    json_rows: AsJson = False,
+) -> None:
+    """Ask the validators a PACS team would use (dciodvfy, dcentvfy, dsrdump) about files.
+
+    Example: dicom-ai validate results/
+    """
+    from dicom_ai import validate as validators
+
+    raise typer.Exit(validators.validate(paths, with_values=values, as_json=json_rows))
 
 
 def alarms(

@@ -1,0 +1,137 @@
+"""The command `validate`: what the validators a PACS team would use say of files.
+
+dciodvfy (dicom3tools) for every object, dcentvfy (likewise) for all together, dsrdump (DCMTK) for reports. They quote
+values, a patient's name among them: a row holds the sentence and the attribute, and of values nothing unless somebody
+asks. What this is not: a judgement. Old scanners' images break rules without harm; our own results must not.
+"""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+
+from dicom_ai.errors import SettingsError
+from dicom_ai.offline_crop import files_of
+from dicom_ai.rows import print_row, print_table, say
+
+TOOLS = {"dciodvfy": "dicom3tools", "dcentvfy": "dicom3tools", "dsrdump": "dcmtk"}
+"""Validator -> the Debian and Ubuntu package that brings it."""
+
+_OPTIONS = {"dciodvfy": ["-new"], "dsrdump": []}
+_LIMIT_S = 60.0
+_REPORTS = "1.2.840.10008.5.1.4.1.1.88."
+_ERROR, _WARNING = ("Error", "E:", "F:"), ("Warning", "W:")
+_NAMES = re.compile(r"<(?:/[^<>]*|[A-Za-z]+)>")  # an attribute's path, or the name of a module, element or entity
+_NAMED = re.compile(r"(?:^\w+ - |Module=|Element=|IE=)$")
+
+
+def validate(paths: Sequence[Path], *, with_values: bool, as_json: bool) -> int:
+    """Print what the validators say; 1 when one of them found an error, 2 when one is missing that was needed.
+
+    Raises:
+        SettingsError: a path does not exist, or no validator is installed.
+    """
+    missing = {name for name in TOOLS if shutil.which(name) is None}
+    if missing == set(TOOLS):
+        raise SettingsError(f"no validator is installed; apt-get install {' '.join(sorted(set(TOOLS.values())))}")
+    rows, needed = [], set()
+    for row in _rows(files_of(paths), with_values=with_values):
+        if row["tool"] in missing:
+            needed.add(row["tool"])
+            continue
+        rows.append(row)
+        if as_json:
+            print_row(row)
+    if not as_json:
+        lines = [(row["file"], row["tool"], row["errors"], row["warnings"], "\n".join(row["findings"])) for row in rows]
+        print_table("Validators", ("file", "tool", "errors", "warnings", "findings"), lines)
+    for name in sorted(needed):
+        say(f"{name} is not installed and was left out; apt-get install {TOOLS[name]}")
+    if any(row["errors"] for row in rows):
+        return 1
+    return 2 if needed else 0
+
+
+def findings(tool: str, *paths: Path) -> list[str]:
+    """The complaints of one validator as it writes them, values included.
+
+    Args:
+        tool: one of `TOOLS`, installed.
+        paths: one file; for dcentvfy all files of a study.
+
+    Returns:
+        Lines that say Error or Warning; one of ours when the tool failed to come to an end.
+    """
+    command = [tool, *_OPTIONS.get(tool, []), *map(str, paths)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return [f"Error - {tool} took longer than {_LIMIT_S:g} s"]
+    # what dsrdump writes to its standard output is the report itself
+    said = (done.stderr if tool == "dsrdump" else done.stdout + done.stderr).splitlines()
+    found = [line for line in said if line.startswith(_ERROR + _WARNING)]
+    if done.returncode < 0:
+        found.append(f"Error - {tool} died of signal {-done.returncode}")
+    return found
+
+
+def without_values(line: str) -> str:
+    """A validator's line without what it quotes from the object.
+
+    Names of attributes, modules and entities stay; from the first other bracket to the last one nothing does, for a
+    value may hold brackets of its own.
+
+    Examples:
+        >>> without_values("Warning - </PatientName(0010,0010)> - Value dubious = <Doe> - Retired form")
+        'Warning - </PatientName(0010,0010)> - Value dubious = <...> - Retired form'
+    """
+    at = line.find("<")
+    while at >= 0:
+        name = _NAMES.match(line, at)
+        if name is None or not _NAMED.search(line[:at]):
+            return f"{line[:at]}<...>{line[line.rfind('>') + 1 :]}"
+        at = line.find("<", name.end())
+    return line
+
+
+def _rows(files: Sequence[Path], *, with_values: bool) -> Iterator[dict[str, Any]]:
+    classes = {file: _sop_class(file) for file in files}
+    asked = [("dciodvfy", file) for file, sop_class in classes.items() if sop_class is not None]
+    asked += [("dsrdump", file) for file, sop_class in classes.items() if (sop_class or "").startswith(_REPORTS)]
+    for file, sop_class in classes.items():
+        if sop_class is None:
+            yield _row(file, None, ["Error - no DICOM file with File Meta Information"])
+    there = [(tool, file) for tool, file in asked if shutil.which(tool) is not None]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for (tool, file), lines in zip(there, pool.map(lambda one: findings(*one), there), strict=True):
+            yield _row(file, tool, lines if with_values else [without_values(line) for line in lines])
+    for tool, file in asked:
+        if (tool, file) not in there:
+            yield _row(file, tool, [])
+    together = [file for file, sop_class in classes.items() if sop_class is not None]
+    if len(together) > 1:
+        lines = findings("dcentvfy", *together) if shutil.which("dcentvfy") else []
+        yield _row(None, "dcentvfy", lines if with_values else [without_values(line) for line in lines])
+
+
+def _row(file: Path | None, tool: str | None, lines: Sequence[str]) -> dict[str, Any]:
+    return {
+        "file": str(file) if file is not None else None,
+        "tool": tool,
+        "errors": sum(line.startswith(_ERROR) for line in lines),
+        "warnings": sum(line.startswith(_WARNING) for line in lines),
+        "findings": list(lines),
+    }
+
+
+def _sop_class(file: Path) -> str | None:
+    try:
+        return str(read_file_meta_info(file).MediaStorageSOPClassUID)
+    except (OSError, InvalidDicomError, AttributeError, ValueError, EOFError):
+        return None

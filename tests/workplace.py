@@ -195,6 +195,12 @@ class Received:
         self.folder = folder
         self.port = 0
         self.rows: list[dict[str, Any]] = []
+        self.watch: Callable[[], None] = lambda: None  # called after each object
+
+    def tell(self, row: dict[str, Any]) -> None:
+        """An object has arrived."""
+        self.rows.append(row)
+        self.watch()
 
     def files(self, uid: str) -> list[bytes]:
         """Every file kept under one SOP Instance UID; two are two contents."""
@@ -220,6 +226,6 @@ def pacs(folder: Path, *manners: str, port: int = 0) -> Iterator[Received]:
     """A PACS on a free port, with bad manners if told."""
     received = Received(folder)
     clock = lambda: datetime.now(UTC)  # noqa: E731
-    with SimulatedPacs(folder, clock=clock, manners=parse_manners(manners), tell=received.rows.append) as peer:
+    with SimulatedPacs(folder, clock=clock, manners=parse_manners(manners), tell=received.tell) as peer:
         received.port = peer.start(port)
         yield received

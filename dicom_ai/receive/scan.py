@@ -6,15 +6,15 @@ reads the object later, in a process that may die of it.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydicom.charset import decode_bytes, default_encoding, python_encoding
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
-from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
+from pydicom.sequence import Sequence as Items
 
+from dicom_ai.charset import TEXT_VRS, terms_of, text_of
 from dicom_ai.errors import UnreadableInstance, WrongKind
 from dicom_ai.inflate import DEFLATED, beginning
 from dicom_ai.receive.tables import is_implicit_vr, is_little_endian
@@ -201,36 +201,33 @@ class _Reader:
 
 
 def _decoded(values: dict[int, bytes], procedure: bytes, byte_order: str) -> Dataset:
-    encodings = _encodings(values.get(_CHARACTER_SET, b""))
+    terms = terms_of(values.get(_CHARACTER_SET, b""))
     header = Dataset()
     for tag, value in values.items():
         vr = _VRS[tag]
         if vr != "US":
-            header[tag] = DataElement(tag, vr, _text(value, vr, encodings), already_converted=True)
+            header[tag] = DataElement(tag, vr, _text(value, vr, terms), already_converted=True)
         elif len(value) >= 2:
             number = int.from_bytes(value[:2], "little" if byte_order == "little" else "big")
             header[tag] = DataElement(tag, vr, number, already_converted=True)
     if procedure:
         item = Dataset()
-        item[_CODE_VALUE] = DataElement(_CODE_VALUE, "SH", _text(procedure, "SH", encodings), already_converted=True)
-        header[_PROCEDURE] = DataElement(_PROCEDURE, "SQ", Sequence([item]), already_converted=True)
+        item[_CODE_VALUE] = DataElement(_CODE_VALUE, "SH", _text(procedure, "SH", terms), already_converted=True)
+        header[_PROCEDURE] = DataElement(_PROCEDURE, "SQ", Items([item]), already_converted=True)
     return header
 
 
-def _encodings(value: bytes) -> list[str]:
-    """Python names of the character sets; those we do not know count as the default repertoire."""
-    names = value.decode("ascii", "replace").strip(" \0").split("\\")
-    known = [python_encoding[name.strip(" ")] for name in names if name.strip(" ") in python_encoding]
-    return known or [default_encoding]
+def _text(value: bytes, vr: str, terms: Sequence[str]) -> str:
+    """Text in the stated character sets; what has no reading there comes byte by byte, so that nothing is made equal.
 
-
-def _text(value: bytes, vr: str, encodings: list[str]) -> str:
+    NUL is no text anywhere, least of all in a ledger.
+    """
     value = value.rstrip(b" \0")
-    if vr not in {"PN", "LO", "SH"}:
-        return value.decode("iso8859", "replace")
-    if len(encodings) == 1 or b"\x1b" not in value:  # without escape sequences the first set is in force
-        return value.decode(encodings[0], "replace")
-    try:
-        return str(decode_bytes(value, encodings, PN_DELIMS if vr == "PN" else TEXT_VR_DELIMS))
-    except (ValueError, LookupError):
-        return value.decode("iso8859", "replace")
+    if vr in TEXT_VRS:
+        try:
+            text = text_of(value, terms, vr)
+        except ValueError:
+            pass
+        else:
+            return text if isinstance(text, str) else "\\".join(text)
+    return value.decode("latin-1").replace("\0", " ")

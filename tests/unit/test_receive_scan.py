@@ -101,6 +101,20 @@ def test_names_in_every_character_set_of_the_region(charset, name):
     assert read.patient_name == name
 
 
+@pytest.mark.parametrize(
+    ("charset", "raw", "name"),
+    [
+        (["", "ISO 2022 IR 58"], b"Zhang=\x1b$)A\xd5\xc5^\x1b$)A\xc8\xfd", "Zhang=张^三"),
+        ("GBK", "Zhao=赵^璡誠".encode("gbk"), "Zhao=赵^璡誠"),  # second bytes that are a backslash
+        ("ISO_IR 192", b"Zhao=\xd5\xd4", "Zhao=\xd5\xd4"),  # no UTF-8: as it came, never made equal to another
+    ],
+)
+def test_names_the_library_cannot_write_are_read(charset, raw, name):
+    ds = header(SpecificCharacterSet=charset, PatientID="P7", PatientName="X" * (len(raw) + len(raw) % 2))
+    content = encoded(ds).replace(b"X" * (len(raw) + len(raw) % 2), raw + b" " * (len(raw) % 2))
+    assert Identity.of(scan(content, EXPLICIT_LE)).patient_name == name
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_real_objects_read_as_by_a_full_reader():
     files = sorted(SHARED.glob("*.dcm"))

@@ -6,7 +6,7 @@ is not: what the jobs do, or who of several workers is alive (`watchdog`).
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -121,12 +121,17 @@ def jobs(opened: DBOSClient, workflow: str) -> dict[str, str]:
 
 def poison(opened: DBOSClient, workflow: str) -> dict[str, str]:
     """The jobs of a workflow that were given up because the process died under them too often: id -> first argument."""
-    elsewhere = _first_arguments(opened, workflow, ["CANCELLED"], attributes={_GIVEN_UP: True})
-    return {**_first_arguments(opened, workflow, ["MAX_RECOVERY_ATTEMPTS_EXCEEDED"]), **elsewhere}
+    here = _first_arguments(opened, workflow, ["MAX_RECOVERY_ATTEMPTS_EXCEEDED"])
+    # the engine filters by attributes on PostgreSQL only
+    cancelled = opened.list_workflows(name=workflow, status="CANCELLED", load_output=False)
+    return here | _by_id(one for one in cancelled if (one.attributes or {}).get(_GIVEN_UP))
 
 
-def _first_arguments(opened: DBOSClient, workflow: str, status: list[str], **which: Any) -> dict[str, str]:
-    found = opened.list_workflows(name=workflow, status=status, load_output=False, **which)
+def _first_arguments(opened: DBOSClient, workflow: str, status: list[str]) -> dict[str, str]:
+    return _by_id(opened.list_workflows(name=workflow, status=status, load_output=False))
+
+
+def _by_id(found: Iterable[WorkflowStatus]) -> dict[str, str]:
     return {one.workflow_id: str(one.input["args"][0]) for one in found if one.input}
 
 

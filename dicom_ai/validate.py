@@ -74,7 +74,7 @@ def findings(tool: str, *paths: Path) -> list[str]:
     except subprocess.TimeoutExpired:
         return [f"Error - {tool} took longer than {_LIMIT_S:g} s"]
     # what dsrdump writes to its standard output is the report itself
-    said = (done.stderr if tool == "dsrdump" else done.stdout + done.stderr).splitlines()
+    said = (done.stderr if tool == "dsrdump" else done.stdout + done.stderr).split("\n")
     found = [line for line in said if line.startswith(_ERROR + _WARNING)]
     if done.returncode < 0:
         found.append(f"Error - {tool} died of signal {-done.returncode}")
@@ -95,7 +95,8 @@ def without_values(line: str) -> str:
     while at >= 0:
         name = _NAMES.match(line, at)
         if name is None or not _NAMED.search(line[:at]):
-            return f"{line[:at]}<...>{line[line.rfind('>') + 1 :]}"
+            end = line.rfind(">")
+            return f"{line[:at]}<...>{line[end + 1 :] if end > at else ''}"
         at = line.find("<", name.end())
     return line
 

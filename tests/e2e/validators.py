@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import models.card
+from dicom_ai.validate import findings
 
 
 def tool(name: str) -> str:
@@ -22,10 +23,8 @@ def tool(name: str) -> str:
 
 def errors_of(path: Path) -> list[str]:
     """Lines of dciodvfy that say Error."""
-    done = subprocess.run(
-        [tool("dciodvfy"), "-new", str(path)], capture_output=True, text=True, errors="replace", timeout=60
-    )
-    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
+    tool("dciodvfy")
+    return [line for line in findings("dciodvfy", path) if line.startswith("Error")]
 
 
 def texts_of(path: Path) -> dict[str, str]:

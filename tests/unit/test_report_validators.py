@@ -18,6 +18,7 @@ from dicom_ai.report.capture import Encoding, Shown, capture
 from dicom_ai.report.content import ReportContent
 from dicom_ai.report.header import file_meta, part10
 from dicom_ai.report.structured import SR_CLASSES, structured_report
+from dicom_ai.validate import findings
 from tests.builders_report import TYPE_2, image, linked, lung, skipped, source, uterus
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "us"
@@ -74,8 +75,8 @@ def make_with_frames(make, header: Dataset) -> ReportContent:
 
 
 def complaints(path: Path, allowed: re.Pattern[str] = ALLOWED) -> list[str]:
-    _, lines = said(tool("dciodvfy"), "-new", path)
-    return [line for line in lines if line.startswith(("Error", "Warning")) and not allowed.search(line)]
+    tool("dciodvfy")
+    return [line for line in findings("dciodvfy", path) if not allowed.search(line)]
 
 
 @pytest.mark.parametrize("sop_class", SR_CLASSES)
@@ -142,9 +143,8 @@ def test_the_validator_would_notice_a_defect(tmp_path):
 @pytest.mark.parametrize("sop_class", SR_CLASSES)
 def test_dsrdump_reads_the_report(sop_class, tmp_path):
     report, _ = results(lung, source(1, frames=30), tmp_path, sop_class)
-    code, lines = said(tool("dsrdump"), report)
-    assert code == 0
-    assert [line for line in lines if line.startswith(("E:", "F:"))] == []
+    tool("dsrdump")
+    assert [line for line in findings("dsrdump", report) if not line.startswith("W:")] == []
 
 
 def plain_text(report: Path) -> str:
@@ -199,8 +199,8 @@ def test_dcentvfy_finds_the_same_patient_and_study_everywhere(frames, tmp_path):
     header["PixelData"].VR = "OB"
     header.file_meta = file_meta(header, "1.2.840.10008.1.2.1")
     (tmp_path / "us.dcm").write_bytes(part10(header))
-    _, lines = said(tool("dcentvfy"), *sorted(tmp_path.glob("*.dcm")))
-    assert [line for line in lines if not ENTITY.search(line)] == []
+    tool("dcentvfy")
+    assert [line for line in findings("dcentvfy", *sorted(tmp_path.glob("*.dcm"))) if not ENTITY.search(line)] == []
 
 
 def test_a_report_without_any_analysed_image_is_valid_too(tmp_path):
@@ -210,8 +210,8 @@ def test_a_report_without_any_analysed_image_is_valid_too(tmp_path):
     path = tmp_path / "sr.dcm"
     path.write_bytes(part10(structured_report(content, [header], [], sop_class=SR_CLASSES[0])))
     assert complaints(path) == []
-    assert "dsrdump" in tool("dsrdump")
-    assert said(tool("dsrdump"), path)[0] == 0
+    tool("dsrdump")
+    assert [line for line in findings("dsrdump", path) if not line.startswith("W:")] == []
 
 
 @pytest.mark.parametrize("path", sorted(REAL.glob("*.dcm")) or [None], ids=lambda path: path.stem if path else "absent")

@@ -13,11 +13,12 @@ from typing import Annotated
 import typer
 
 from dicom_ai import __version__, cli_admin, preflight
-from dicom_ai.cli_options import AsJson, DataFolder, Paths, SettingsFile, To, logged, settings_of
+from dicom_ai.cli_options import AsJson, DataFolder, InOrder, Paths, SettingsFile, To, logged, settings_of
 from dicom_ai.errors import DataFolderInUse, DicomAIError, SettingsError
 
 app = typer.Typer(
     name="dicom-ai",
+    cls=InOrder,
     help="Ultrasound AI gateway: receives scans, crops, classifies and returns DICOM reports to the PACS.",
     no_args_is_help=True,
     add_completion=False,
@@ -63,6 +64,8 @@ def serve(
     """Receive, store, crop, classify, report and deliver until stopped (Ctrl-C or SIGTERM).
 
     Prints one JSON line when ready: {"ready":true,"ae","port","web","pid","version"}.
+
+    Example: dicom-ai serve --settings dicom_ai.toml
     """
     from dicom_ai import service
 
@@ -77,7 +80,10 @@ def demo(
     data: Annotated[Path, typer.Option(help="folder of the demonstration; emptied at start")] = Path("demo-data"),
     seed: Annotated[int, typer.Option(help="seed of the simulated patients")] = 1,
 ) -> None:
-    """Show the whole way on this machine: a simulated LOGIQ E9, the service, a simulated PACS."""
+    """Show the whole way on this machine: a simulated LOGIQ E9, the service, a simulated PACS.
+
+    Example: dicom-ai demo --once
+    """
     from dicom_ai import demonstration
 
     raise typer.Exit(demonstration.run(data, seed=seed, once=once, clock=lambda: datetime.now(UTC)))
@@ -93,7 +99,10 @@ def analyse(
     json_rows: AsJson = False,
     settings: SettingsFile = None,
 ) -> None:
-    """Analyse files without a service: one row per file, then one per source set; nothing is sent."""
+    """Analyse files without a service: one row per file, then one per source set; nothing is sent.
+
+    Example: dicom-ai analyse exam/ --out results --task lung-signs
+    """
     from dicom_ai import offline
 
     request = offline.Request(tuple(paths), out, task=task, model=model, time=time)
@@ -107,7 +116,10 @@ def crop(
     json_rows: AsJson = False,
     settings: SettingsFile = None,
 ) -> None:
-    """Show what the crop keeps of each file, or why it keeps nothing."""
+    """Show what the crop keeps of each file, or why it keeps nothing.
+
+    Example: dicom-ai crop exam/ --png pictures
+    """
     from dicom_ai import offline_crop
 
     raise typer.Exit(offline_crop.crop(paths, png, logged(settings_of(settings)), as_json=json_rows))
@@ -121,7 +133,10 @@ def send(
     json_rows: AsJson = False,
     settings: SettingsFile = None,
 ) -> None:
-    """Send files or folders as they are; one association per study."""
+    """Send files or folders as they are; one association per study.
+
+    Example: dicom-ai send exam/ --to PACS@192.0.2.7:104
+    """
     from dicom_ai import network
 
     raise typer.Exit(network.send(paths, to, from_ae, settings_of(settings), as_json=json_rows))
@@ -129,7 +144,10 @@ def send(
 
 @app.command()
 def echo(to: To, settings: SettingsFile = None) -> None:
-    """Ask a node whether it is there (C-ECHO)."""
+    """Ask a node whether it is there (C-ECHO).
+
+    Example: dicom-ai echo --to PACS@192.0.2.7:104
+    """
     from dicom_ai import network
 
     raise typer.Exit(network.echo(to, settings_of(settings)))
@@ -142,7 +160,10 @@ def apply(
     settings: SettingsFile = None,
     data: DataFolder = None,
 ) -> None:
-    """Put a site file into force: a new version in the ledger, read by the running service within seconds."""
+    """Put a site file into force: a new version in the ledger, read by the running service within seconds.
+
+    Example: dicom-ai apply deploy/site.toml --by ana
+    """
     from dicom_ai import service
 
     typer.echo(service.apply_site(site, by, settings_of(settings, data=data)))
@@ -150,7 +171,10 @@ def apply(
 
 @app.command()
 def reasons(json_rows: AsJson = False) -> None:
-    """Print the closed list of reasons: what each means and what to do."""
+    """Print the closed list of reasons: what each means and what to do.
+
+    Example: dicom-ai reasons
+    """
     from dicom_ai import rows
 
     rows.print_reasons(as_json=json_rows)
@@ -178,7 +202,10 @@ def simulate_scanner(
         str | None, typer.Option(help="character set of the patients, as GB18030 or 'ISO 2022 IR 87'; default: by seed")
     ] = None,
 ) -> None:
-    """Send drawn studies as a scanner does; one JSON line per object."""
+    """Send drawn studies as a scanner does; one JSON line per object.
+
+    Example: dicom-ai simulate scanner --exam lung --studies 3 --to DICOM_AI@127.0.0.1:11112
+    """
     from dicom_ai import network
 
     plan = network.ScannerPlan(device, exam, studies, seed, rate, abort_at, manners or (), charset)
@@ -194,7 +221,10 @@ def simulate_pacs(
         typer.Option(help="slow:MS, refuse:SOPCLASS, status:HEX, vanish:S or lose; may be repeated"),
     ] = None,
 ) -> None:
-    """Be a PACS that writes down what it receives; one JSON line per object."""
+    """Be a PACS that writes down what it receives; one JSON line per object.
+
+    Example: dicom-ai simulate pacs --out received --manners slow:250
+    """
     from dicom_ai import network
 
     raise typer.Exit(network.simulate_pacs(port, out, manners or [], lambda: datetime.now(UTC)))

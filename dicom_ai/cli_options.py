@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from dicom_ai.settings import Settings
@@ -16,6 +17,32 @@ DataFolder = Annotated[Path | None, typer.Option("--data", help="data folder; de
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object per line on standard output")]
 Paths = Annotated[list[Path], typer.Argument(help="DICOM files or folders")]
 To = Annotated[str, typer.Option("--to", help="the node called, as AE@HOST:PORT", metavar="AE@HOST:PORT")]
+
+DAY = {
+    "Set up": ("apply", "doctor", "serve"),
+    "Every day": ("alarms", "studies", "deliveries", "conflicts"),
+    "Look closer": ("rules", "reasons", "crop", "analyse", "validate"),
+    "Network": ("echo", "send", "simulate"),
+    "See it work": ("demo",),
+}
+"""Commands in the order an administrator meets them, under the heading they have in the help."""
+
+
+class InOrder(TyperGroup):
+    """Shows its commands as `DAY` has them; what is not in there comes first, under "Commands"."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Give every command its heading."""
+        super().__init__(**kwargs)
+        for heading, names in DAY.items():
+            for name in names:
+                if name in self.commands:
+                    self.commands[name].rich_help_panel = heading  # type: ignore[attr-defined]
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the day."""
+        order = [name for names in DAY.values() for name in names]
+        return sorted(super().list_commands(ctx), key=lambda name: order.index(name) if name in order else -1)
 
 
 def settings_of(path: Path | None, *, data: Path | None = None, port: int | None = None) -> "Settings":

@@ -106,6 +106,8 @@ COMMANDS: Mapping[str, Command] = {
     "echo": Command(lambda at: ("--to", at.here)),
     "apply": Command(lambda at: (at.service.folder / "site.toml", "--by", "beside")),
     "reasons": Command(),
+    "doctor": Command(),
+    "validate": Command(lambda at: (at.files, "--json")),
     "alarms": Command(),
     "studies list": Command(),
     "studies show": Command(lambda at: (at.study,)),

@@ -146,6 +146,7 @@ class SimulatedPacs:
         self._ae_title = ae_title
         self._writing = threading.Lock()
         self._server: PromptServer | None = None
+        self._is_gone = False
         self._timer: threading.Timer | None = None
 
     def start(self, port: int = 0, host: str = "127.0.0.1") -> int:
@@ -155,6 +156,7 @@ class SimulatedPacs:
             The bound port.
         """
         self._out.mkdir(parents=True, exist_ok=True)
+        self._is_gone = False
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_CONN_OPEN, _without_delay),
             (evt.EVT_C_STORE, self._store),
@@ -192,6 +194,7 @@ class SimulatedPacs:
 
     def _vanish(self) -> None:
         server, self._server = self._server, None
+        self._is_gone = True
         if server is None:
             return
         open_now = server.active_associations
@@ -201,14 +204,16 @@ class SimulatedPacs:
 
     def _store(self, event: evt.Event) -> int:
         time.sleep(self._manners.slow_s)
+        if self._is_gone:
+            return 0x0110  # to nobody: the connection is cut, and what has no power writes nothing
         status = self._manners.status or 0x0000
         dataset = event.encoded_dataset(include_meta=False)
         syntax = str(event.context.transfer_syntax)
         request = cast(C_STORE, event.request)
         uid, study = str(request.AffectedSOPInstanceUID), _study(event.encoded_dataset())
         digest = hashlib.sha256(dataset + syntax.encode()).hexdigest()
-        is_taken = status == 0x0000 or 0xB000 <= status <= 0xBFFF
-        if is_taken and not self._manners.lose:
+        is_kept = (status == 0x0000 or 0xB000 <= status <= 0xBFFF) and not self._manners.lose
+        if is_kept:
             self._keep(_name(uid), study, digest, event.encoded_dataset())
         self._tell(
             {
@@ -216,6 +221,7 @@ class SimulatedPacs:
                 "sop_class": str(request.AffectedSOPClassUID),
                 "study": study,
                 "status": f"0x{status:04X}",
+                "kept": is_kept,
                 "bytes": len(dataset),
                 "digest": digest,
                 "at": self._clock().isoformat(),

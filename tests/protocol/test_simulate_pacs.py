@@ -47,7 +47,7 @@ def test_a_row_tells_every_object(out, tmp_path):
     assert rows == [
         {
             "sop_uid": one.uid, "sop_class": str(UltrasoundImageStorage), "study": "2.25.4242.1", "status": "0x0000",
-            "bytes": len(one.dataset), "at": "2026-01-01T12:00:00+00:00",
+            "kept": True, "bytes": len(one.dataset), "at": "2026-01-01T12:00:00+00:00",
         }
     ]  # fmt: skip
     (kept,) = files(out)

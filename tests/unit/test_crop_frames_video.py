@@ -187,3 +187,16 @@ def test_another_codec_in_mp4_is_not_decoded(tmp_path, monkeypatch):
     with pytest.raises(UnsupportedPixels):
         frames_of(clip((tmp_path / "a.mp4").read_bytes(), frames=1, Rows=48, Columns=64), [1])
     assert len(frames_of(clip(STREAM), [1])) == 1
+
+
+def test_another_container_is_not_opened(tmp_path, monkeypatch):
+    writer = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mpg2"), 25, (64, 48))
+    writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    opened = []
+    for options in ("", video.CAPTURE_OPTIONS):
+        monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", options)
+        capture = cv2.VideoCapture()
+        opened.append(capture.open(io.BytesIO((tmp_path / "a.avi").read_bytes()), cv2.CAP_FFMPEG, []))
+        capture.release()
+    assert opened == [True, False]

@@ -153,16 +153,19 @@ class Analyst:
 
     def score(self, kept: Kept, model: str) -> Scores:
         """Score kept pixels; heat is made for every class that reaches its threshold in a frame."""
-        classifier = self.classifier(model)
-        scored = classifier.score(kept)
-        rules = classifier.rules
-        is_assessable = image_score("", scored.frames, rules).is_assessable
-        over = [
+        scored = self.classifier(model).score(kept)
+        return Scores(scored.frames, {index: scored.heat(index) for index in self.shown(scored.frames, model)})
+
+    def shown(self, frames: Sequence[FrameScore], model: str) -> list[int]:
+        """The classes of which an image with these scores has heat: those that reach their threshold in a frame."""
+        rules = self.classifier(model).rules
+        if not image_score("", frames, rules).is_assessable:
+            return []
+        return [
             index
             for index, threshold in enumerate(rules.thresholds)
-            if is_assessable and any(frame.probabilities[index] >= threshold for frame in scored.frames)
+            if any(frame.probabilities[index] >= threshold for frame in frames)
         ]
-        return Scores(scored.frames, {index: scored.heat(index) for index in over})
 
     def head(self, case: Case, model: str) -> report.Analysis:
         """What the report and the captures of a case share, its key among it."""

@@ -133,6 +133,8 @@ class Evidence:
         frames = self._frames(member, outcome, model)
         if found and frames:
             return kept, found[1], frames
+        if frames and not self._analyst.shown(frames, model):
+            return kept, {}, frames  # of an earlier revision, without heat: the network has nothing to add
         scores = self._analyst.score(kept, model)
         return kept, dict(scores.heat), frames or scores.frames
 

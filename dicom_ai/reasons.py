@@ -60,7 +60,8 @@ _REASONS = (
     ),
     Reason(
         "no_task", "receive", "No route says which task this object belongs to", "没有规则指明该对象的任务",
-        "Add a route for this device or exam to deploy/site.toml and run `dicom-ai apply`, or pass --task.",
+        "Add a route for this device or exam to deploy/site.toml, run `dicom-ai apply`, then `dicom-ai studies again`; "
+        "`dicom-ai analyse` takes --task.",
     ),
     Reason(
         "mixed_patient", "store", "The study holds objects of more than one Patient ID", "同一检查包含多个患者ID",
@@ -76,11 +77,11 @@ _REASONS = (
     ),
     Reason(
         "decoder_died", "crop", "The decoding process died or reached its memory limit", "解码进程崩溃或超出内存限制",
-        "Raise crop.memory_mib if the object is large and sound; otherwise report the object.",
+        "Raise crop.memory_mib if the object is large and sound, then run `dicom-ai studies again`; else report it.",
     ),
     Reason(
         "decode_timeout", "crop", "Decoding took longer than allowed", "解码超时",
-        "Raise crop.timeout_s if the object is large and sound; otherwise report the object.",
+        "Raise crop.timeout_s if the object is large and sound, then run `dicom-ai studies again`; else report it.",
     ),
     Reason(
         "no_regions", "crop", "The object states no ultrasound region", "对象未声明超声区域",
@@ -104,7 +105,8 @@ _REASONS = (
     ),
     Reason(
         "no_model", "classify", "No validated model is installed for this task and destination",
-        "该任务和目的地未安装经验证的模型", "Install a research or clinical model, or mark the destination as test.",
+        "该任务和目的地未安装经验证的模型",
+        "Install a research or clinical model, or mark the destination as test; then run `dicom-ai studies again`.",
     ),
     Reason(
         "non_finite", "classify", "The network gave an output that is not a number", "网络输出非数值",
@@ -117,7 +119,7 @@ _REASONS = (
     ),
     Reason(
         "analysis_failed", "classify", "The analysis failed again and again", "分析多次失败",
-        "Look at the log of the service for the class of the error and report it.",
+        "Report the class of the error from the service's log; once mended, run `dicom-ai studies again`.",
     ),
     Reason(
         "not_released", "deliver", "The destination takes results only after a person has released them",

@@ -106,7 +106,7 @@ def frames(pixels: BinaryIO, indices: Sequence[int], size: tuple[int, int], coun
         if seen != count:
             raise UnsupportedPixels("the stream holds another number of frames")
     finally:
-        capture.release()
+        capture.release()  # it does not hold the stream, so the stream goes last
 
 
 def _retrieved(capture: cv2.VideoCapture, size: tuple[int, int]) -> Frame:

@@ -196,7 +196,7 @@ def test_another_container_is_not_opened(tmp_path, monkeypatch):
     opened = []
     for options in ("", video.CAPTURE_OPTIONS):
         monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", options)
-        capture = cv2.VideoCapture()
-        opened.append(capture.open(io.BytesIO((tmp_path / "a.avi").read_bytes()), cv2.CAP_FFMPEG, []))
-        capture.release()
+        capture, source = cv2.VideoCapture(), io.BytesIO((tmp_path / "a.avi").read_bytes())
+        opened.append(capture.open(source, cv2.CAP_FFMPEG, []))
+        capture.release()  # before its source is gone
     assert opened == [True, False]

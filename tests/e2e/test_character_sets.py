@@ -102,7 +102,7 @@ def answer(tmp_path_factory: pytest.TempPathFactory) -> Answer:
     folder = tmp_path_factory.mktemp("character-sets")
     (folder / "in").mkdir()
     shot = (Shot(frozenset({"b_lines"})),)
-    (drawn,) = exam("lung", seed=1, patient=patient_of(1), layout="epiq-7c-clip", content=shot)
+    (drawn,) = exam("lung", seed=1, patient=patient_of(1), layout="epiq-7c", content=shot)  # with a private block
     studies = {}
     for number, name in enumerate([*GOOD, *BAD, "description only", "bare"]):
         term, raw = BAD.get(name, (None, b"Wang^Xiaodong")) if name not in GOOD else (GOOD[name][0], b"")
@@ -167,6 +167,7 @@ def test_identity_comes_back_unchanged_in_report_and_captures(answer: Answer, na
         assert {keyword: text_in(ds, keyword) for keyword in expected} == expected
         ds.pop("PixelData", None)
         assert b"\x1b" not in part10(ds)
+        assert not any(element.tag.is_private for element in ds.iterall())
         assert not errors_of(path)
 
 

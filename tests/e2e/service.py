@@ -96,13 +96,13 @@ class Service:
         self.folder, self.data, self.log = folder, folder / "data", folder / "service.log"
         self.port = free_port()
         self.mark = secrets.token_hex(8)
-        self._environment = environment(**changes, **{_MARK: self.mark})
+        self._environment = environment(DICOM_AI_RECEIVE__PORT=str(self.port), **changes, **{_MARK: self.mark})
         self._process: subprocess.Popen[str] | None = None
 
-    def apply(self, *destinations: str) -> None:
+    def apply(self, *destinations: str, routes: str = ROUTES) -> None:
         """Put a site file with the test's routes and these destinations into force."""
         path = self.folder / "site.toml"
-        path.write_text(ROUTES + "\n".join(destinations), encoding="utf-8")
+        path.write_text(routes + "\n".join(destinations), encoding="utf-8")
         done = self.command("apply", path, "--data", self.data)
         assert done.returncode == 0, done.stderr
 

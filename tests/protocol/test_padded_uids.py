@@ -1,6 +1,6 @@
 """UIDs padded as real scanners pad them: received, known again, and forwarded with the bytes they came with.
 
-PS3.5 9.1 pads a UID of odd length with one NUL. A real EPIQ 5G pads the Study Instance UID of its requests with a space;
+PS3.5 9.1 pads a UID of odd length with one NUL. A real EPIQ 5G pads Study Instance UID in its requests with a space;
 others write more than one NUL, or pad what needs none.
 """
 

@@ -81,6 +81,11 @@ class LockedSeat(Seat):
         self._seen_at = time.monotonic()
         self._begin(self._pulse, "seat-pulse")
 
+    @staticmethod
+    def key(executor: str) -> int:
+        """Second key of a worker's lock, as `pg_locks` shows it, 1..2^32-1; 0 is the writer's."""
+        return max(1, int.from_bytes(hashlib.sha256(executor.encode()).digest()[:4], "big"))
+
     def require(self) -> None:
         """Return only while the lock is held; otherwise the process ends here."""
         if time.monotonic() - self._seen_at > _STALE_S:
@@ -120,7 +125,7 @@ class LockedSeat(Seat):
 
     def _look(self) -> None:
         try:
-            is_held = self._ask(_HELD, LOCKS, _key(self.executor)) == 1
+            is_held = self._ask(_HELD, LOCKS, self.key(self.executor)) == 1
         except Exception as exc:  # noqa: BLE001 - whatever it is, the lock can no longer be shown to be ours
             if not self._stop.is_set():
                 get_logger().error("lock lost", action="stop", role=self.executor, error=type(exc).__name__)
@@ -138,11 +143,11 @@ class LockedSeat(Seat):
                 try:
                     count = take_over(executor)
                 finally:
-                    self._ask("SELECT pg_advisory_unlock(%s, %s)", LOCKS, _signed(_key(executor)))
+                    self._ask("SELECT pg_advisory_unlock(%s, %s)", LOCKS, _signed(self.key(executor)))
                 get_logger().warning("took over", action="take over", role=executor, count=count)
 
     def _try(self, executor: str) -> bool:
-        return bool(self._ask("SELECT pg_try_advisory_lock(%s, %s)", LOCKS, _signed(_key(executor))))
+        return bool(self._ask("SELECT pg_try_advisory_lock(%s, %s)", LOCKS, _signed(self.key(executor))))
 
     def _ask(self, query: str, *values: object) -> Any:
         with self._turn:
@@ -167,24 +172,19 @@ def _connect(url: str) -> Any:
     """A psycopg connection of our own, without a pool that would replace it when it breaks."""
     engine = create_engine(url, poolclass=NullPool, connect_args={**connect_args(make_url(url)), **_NETWORK})
     try:
-        connection = engine.raw_connection()
+        connection = engine.connect()
     except DBAPIError as exc:
         raise LedgerUnavailable(why_not_connected(exc) or type(exc.orig).__name__) from exc
-    driver: Any = connection.driver_connection
-    connection.detach()
+    driver: Any = connection.connection.driver_connection
+    connection.detach()  # from the pool
     driver.rollback()
     driver.autocommit = True
     driver.execute(_SERVER_SIDE)
     return driver
 
 
-def _key(executor: str) -> int:
-    """The second key of a worker's lock, 1..2^32-1; 0 is the writer's."""
-    return max(1, int.from_bytes(hashlib.sha256(executor.encode()).digest()[:4], "big"))
-
-
 def _signed(key: int) -> int:
-    """As the lock functions take it; `pg_locks` shows it unsigned."""
+    """As the lock functions take it."""
     return key - 2**32 if key >= 2**31 else key
 
 

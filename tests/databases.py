@@ -33,15 +33,24 @@ class Ledgers:
         """Take the kind, "sqlite" or "postgresql"."""
         self.kind = kind
         self._urls: dict[Path, str] = {}
+        self._foreign: set[str] = set()
         self._engines: list[Engine] = []
 
     def url(self, data: Path) -> str:
         """URL of the ledger that belongs to a data folder; on PostgreSQL its tables are there already."""
-        if self.kind == "sqlite":
-            return f"sqlite:///{data / 'ledger.sqlite'}"
         if data not in self._urls:
-            self._urls[data] = shared().new_database()
+            is_sqlite = self.kind == "sqlite"
+            self._urls[data] = f"sqlite:///{data / 'ledger.sqlite'}" if is_sqlite else shared().new_database()
         return self._urls[data]
+
+    def share(self, data: Path, other: Path) -> None:
+        """Give a data folder the ledger of another one, as two receivers of one service have."""
+        self._urls[data] = self.url(other)
+
+    def adopt(self, data: Path, url: str) -> None:
+        """Give a data folder a ledger that is there already; whoever made it drops it."""
+        self._urls[data] = url
+        self._foreign.add(url)
 
     def open(self, data: Path) -> Engine:
         """The ledger of a data folder, opened; closed at the end of the test."""
@@ -53,8 +62,9 @@ class Ledgers:
         for engine in self._engines:
             engine.dispose()
         self._engines.clear()
-        for url in self._urls.values():
-            shared().drop(url)
+        for url in set(self._urls.values()) - self._foreign:
+            if not url.startswith("sqlite"):
+                shared().drop(url)
         self._urls.clear()
 
 

@@ -48,12 +48,15 @@ class Server:
 
     host = "127.0.0.1"
 
-    def __init__(self) -> None:
+    def __init__(self, **options: str) -> None:
         """Make the folder and initialise the cluster; nothing is started.
+
+        Args:
+            options: settings of the server, over ours.
 
         The folder lies beside pytest's, which are closed to the unprivileged user the server must run as.
         """
-        self._binaries = _binaries()
+        self._binaries, self._options = _binaries(), _OPTIONS | options
         self._as_user: list[str] = []
         self.folder = Path(tempfile.mkdtemp(prefix="dicom-ai-postgres-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
         self.port, self.password = free_port(), secrets.token_hex(8)
@@ -78,7 +81,7 @@ class Server:
     def start(self) -> None:
         """Start and wait until it answers."""
         sockets = [f"unix_socket_directories={self.folder}", f"port={self.port}"]
-        settings = [*sockets, *(f"{name}={value}" for name, value in _OPTIONS.items())]
+        settings = [*sockets, *(f"{name}={value}" for name, value in self._options.items())]
         command = [
             "setpriv",
             "--pdeathsig",
@@ -185,9 +188,9 @@ def make_tables(url: str) -> None:
 
 
 @contextmanager
-def started() -> Iterator[Server]:
-    """A server of one's own, to be stopped, frozen or killed."""
-    server = Server()
+def started(**options: str) -> Iterator[Server]:
+    """A server of one's own, to be stopped, frozen or killed; `options` are settings of the server."""
+    server = Server(**options)
     try:
         server.start()
         yield server

@@ -69,8 +69,8 @@ def require_durable(connection: Connection) -> None:
 
 
 def is_forbidden(error: DBAPIError) -> bool:
-    """Whether the database user lacks a right."""
-    return getattr(error.orig, "sqlstate", None) == "42501"
+    """Whether the database user lacks a right: to a thing, or to the schema things are made in."""
+    return getattr(error.orig, "sqlstate", None) in {"42501", "3F000"}
 
 
 def why_not_connected(error: DBAPIError) -> str | None:

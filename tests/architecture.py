@@ -11,7 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("dicom_ai", "models", "train")
 
-_VALUES = ("charset", "inflate", "instance", "finding", "kept", "reasons", "errors", "points", "ports", "settings", "site")
+_VALUES = (
+    "charset", "inflate", "instance", "finding", "kept", "reasons", "errors", "points", "ports", "settings", "site",
+)  # fmt: skip
 BASE = {f"dicom_ai.{name}" for name in _VALUES}
 OBSERVE = {f"dicom_ai.{name}" for name in ("log", "metrics", "audit")}
 EDGES = ("receive", "store", "deliver", "archive")
@@ -39,10 +41,10 @@ MAY_IMPORT: dict[str, set[str]] = {  # the longest matching prefix decides what 
     "train": {"train", "dicom_ai", "models"},
 }
 NEVER: dict[str, set[str]] = {  # upward, or a toy inside the service
-    **dict.fromkeys(
-        ("dicom_ai.workflow", "dicom_ai.story", "dicom_ai.answer", "dicom_ai.evidence", "dicom_ai.delivery"),
-        {"dicom_ai.service", "dicom_ai.simulate"},
-    ),
+    **{
+        f"dicom_ai.{name}": {"dicom_ai.service", "dicom_ai.simulate"}
+        for name in ("workflow", "story", "answer", "evidence", "delivery")
+    },
     "dicom_ai.service": {"dicom_ai.simulate"},
 }
 MAY_IMPORT_CLI = {"dicom_ai.__main__"}

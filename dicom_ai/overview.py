@@ -99,15 +99,33 @@ def list_alarms(settings: Settings, *, everything: bool, as_json: bool) -> int:
         for row in rows:
             print_row({**_plain(row), "remedy": REASONS[row["reason"]].remedy})
         return 0
-    for row in rows:
-        reason = REASONS[row["reason"]]
-        about = ", ".join(f"{name} {_short(row[name])}" for name in ("study", "conflict", "delivery") if row[name])
-        over = f", over since {local(row['over_at'], zone)}" if row["over_at"] else ""
-        sys.stdout.write(f"{local(row['at'], zone)}  {reason.code}  {about}{over}\n")
-        sys.stdout.write(f"    {reason.meaning}.\n    {reason.remedy}\n")
+    for group in _alike(rows):
+        reason, first, last = REASONS[group[0]["reason"]], group[-1]["at"], group[0]["at"]
+        times = local(first, zone) + (f" to {local(last, zone)}, {len(group)} times" if len(group) > 1 else "")
+        about = _about(group)
+        over = "" if group[0]["state"] == "open" else " (over)"
+        sys.stdout.write(f"{reason.code}{over}  {times}\n    {reason.meaning}.\n    {reason.remedy}\n")
+        sys.stdout.write("".join(f"      {line}\n" for line in about))
     if not rows:
         sys.stdout.write("no open alarm\n")
     return 0
+
+
+def _alike(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Alarms of one reason and state together, in the order of the newest of each."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["reason"], row["state"]), []).append(row)
+    return list(groups.values())
+
+
+def _about(group: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What alarms are about, study by study, each thing once."""
+    lines: dict[str, dict[str, None]] = {}
+    for row in reversed(group):
+        things = [f"{name} {row[name]}" for name in ("conflict", "delivery") if row[name]]
+        lines.setdefault(f"study {_short(row['study'])}" if row["study"] else "", {}).update(dict.fromkeys(things))
+    return [": ".join(part for part in (study, ", ".join(things)) if part) for study, things in lines.items()]
 
 
 def moment(text: str | None, now: datetime, zone: ZoneInfo) -> datetime | None:
@@ -192,16 +210,16 @@ def _result(one: Mapping[str, Any]) -> str:
 
 
 def _told(story: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> Iterator[tuple[str, str, str]]:
-    """The diary for people: objects that arrived one after another are one line, reasons are explained."""
-    for kind, group in groupby(story, key=lambda one: str(one["kind"])):
+    """The diary for people: what happened several times in a row is one line, reasons are explained."""
+    own = [one for one in story if not (one["kind"].startswith("alarm") and "delivery" in one["ids"])]  # told already
+    for (kind, reason), group in groupby(own, key=lambda one: (str(one["kind"]), one["ids"].get("reason"))):
         entries = list(group)
-        if kind == "received" and len(entries) > 1:
-            yield local(entries[0]["at"], zone), kind, f"{len(entries)} objects until {local(entries[-1]['at'], zone)}"
-            continue
-        for one in entries:
-            about = ", ".join(f"{name} {_short(value)}" for name, value in one["ids"].items() if name != "study")
-            reason = REASONS.get(str(one["ids"].get("reason")))
-            yield local(one["at"], zone), kind, about + (f"\n{reason.meaning}" if reason is not None else "")
+        about = ", ".join(f"{name} {_short(value)}" for name, value in entries[0]["ids"].items() if name != "study")
+        if len(entries) > 1:
+            noun = "objects" if kind == "received" else "times"
+            about = f"{len(entries)} {noun} until {local(entries[-1]['at'], zone)}" + (f", {reason}" if reason else "")
+        meaning = f"\n{REASONS[reason].meaning}" if reason in REASONS else ""
+        yield local(entries[0]["at"], zone), kind, about + meaning
 
 
 def _delivery(one: Mapping[str, Any]) -> tuple[object, ...]:

@@ -136,7 +136,7 @@ _REASONS = (
     ),
     Reason(
         "peer_failed", "deliver", "The destination answered with a failure that will not pass", "目的地返回永久性失败",
-        "Look at the status in `deliveries`; correct the cause and retry.",
+        "Look at the status with `dicom-ai deliveries list`, correct the cause, then run `dicom-ai deliveries retry`.",
     ),
     Reason(
         "superseded", "deliver", "A later report of the same study took its place before it was delivered",
@@ -149,7 +149,7 @@ _REASONS = (
     ),
     Reason(
         "attempts_spent", "deliver", "The destination could not be reached or stayed unwell for the retention time",
-        "在保留时间内目的地不可达或异常", "Restore the destination, then retry the delivery.",
+        "在保留时间内目的地不可达或异常", "Restore the destination, then run `dicom-ai deliveries retry`.",
     ),
 )  # fmt: skip
 

@@ -17,6 +17,8 @@ from dicom_ai.store.database import write
 from dicom_ai.store.overview import Wanted
 from tests.ledger import START, Place, place, site
 
+pytestmark = pytest.mark.databases("verify")
+
 ANY = Wanted()
 LATER = START + timedelta(minutes=10)
 
@@ -25,7 +27,7 @@ LATER = START + timedelta(minutes=10)
 def here(tmp_path: Path) -> Place:
     """Six deliveries of two studies: one for each state, and two that a retry must leave alone for good."""
     here = place(tmp_path, tables=site("pacs", "gone"))
-    engine.prepare(str(here.engine.url))
+    engine.prepare(url(here))
     put_into_force(site("pacs"), "test", settings(here), START)
     for number, study in ((1, "1.2.9"), (2, "1.2.8"), (3, "1.2.8")):
         here.keeper.keep([here.spooled(number, study_instance_uid=study)])
@@ -46,7 +48,11 @@ def here(tmp_path: Path) -> Place:
 
 
 def settings(here: Place) -> Settings:
-    return Settings(store=Store(data=here.data))
+    return Settings(store=Store(data=here.data, database_url=url(here)))
+
+
+def url(here: Place) -> str:
+    return here.engine.url.render_as_string(hide_password=False)
 
 
 def listed(here: Place, capsys: pytest.CaptureFixture[str], wanted: Wanted = ANY) -> list[dict[str, Any]]:
@@ -117,7 +123,7 @@ def test_what_was_given_up_or_waits_is_due_now_with_a_job(
     held = [row for row in here.rows(tables.deliveries) if row.id not in {1, 5}]
     found = retried(here, capsys, wanted)
     assert (found[0], found[3]) == (code, due)
-    client = engine.client(str(here.engine.url))
+    client = engine.client(url(here))
     studies = {row.study for row in here.rows(tables.deliveries) if row.id in due}
     assert set(engine.jobs(client, "deliver").values()) == studies
     client.destroy()

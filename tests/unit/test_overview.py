@@ -16,7 +16,7 @@ from dicom_ai.errors import SettingsError
 from dicom_ai.overview import Choice
 from dicom_ai.settings import Settings
 from dicom_ai.site import SiteTables
-from dicom_ai.store import alarms, tables
+from dicom_ai.store import alarms, events, tables
 from dicom_ai.store.database import write
 from tests.ledger import START
 from tests.workplace import Workplace, destination, lung, pacs, small_cropper, tiny, workplace
@@ -150,6 +150,25 @@ def test_studies_are_chosen_by_time_state_and_number(here: Workplace, capsys: py
     for choice in (Choice("yesterday", None, 0), Choice(None, "lost", 0), Choice("99999999999999d", None, 0)):
         with pytest.raises(SettingsError):
             overview.list_studies(choice, here.settings, now, as_json=True)
+
+
+def test_alarms_of_one_reason_are_one_block_and_a_story_counts_what_repeats(
+    here: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.receive(*lung())
+    study = here.rows(tables.studies)[0].id
+    with write(here.here.engine) as connection:
+        for row in here.deliveries():
+            alarms.raise_alarm(connection, "peer_failed", START, study=study, delivery=row.id)
+            ids = {"delivery": row.id, "kind": "source", "reason": "peer_failed"}
+            events.add(connection, START, "undelivered", ids)
+    overview.list_alarms(here.settings, everything=False, as_json=False)
+    out = capsys.readouterr().out
+    assert out.count("dicom-ai deliveries retry") == 1
+    assert f"study {study[:10]}: delivery 1, delivery 2" in out
+    _, table = shown(capsys, here.settings, study, who=False)
+    assert "2 times until 2026-03-01 12:00:00, peer_failed" in table
+    assert "alarm" not in table.split("What happened")[1].split("Deliveries")[0]
 
 
 def test_a_time_without_zone_is_that_of_the_site() -> None:

@@ -24,7 +24,11 @@ _SET_S = 1.0  # the wall clock was set when it moved this much more or less than
 
 
 class ClockWatch:
-    """Notices that the wall clock was set while this process ran."""
+    """Notices that the wall clock was set while this process ran.
+
+    Not when it was set to and fro between two looks, which are a minute apart at most: what a study received
+    meanwhile has a time of its own then, and its set may close early, at the cost of a revision.
+    """
 
     def __init__(self, wall: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic) -> None:
         """Take the two clocks; what happened before is not known."""

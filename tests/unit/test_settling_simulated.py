@@ -269,7 +269,7 @@ class Hospital(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.world = world(_place[0])
-        self.generation = 0
+        self.generation, self.last_jump = 0, -FIND_S
 
     def _receiving(self) -> bool:
         return self.world.is_up["receiver"]
@@ -307,7 +307,14 @@ class Hospital(RuleBasedStateMachine):
 
     @rule(seconds=JUMPS)
     def set_clock(self, seconds: float) -> None:
-        self.world.jump(seconds)
+        self._jump(seconds)
+
+    def _jump(self, seconds: float) -> None:
+        """Set the clock; not to and fro within the time in which nobody looks, of which `ClockWatch` speaks."""
+        if seconds:
+            self.world.forward(max(0.0, self.last_jump + FIND_S - self.world.t))
+            self.world.jump(seconds)
+            self.last_jump = self.world.t
 
     @rule(
         roles=st.sampled_from([("receiver",), ("worker",), ("receiver", "worker")]),
@@ -319,7 +326,7 @@ class Hospital(RuleBasedStateMachine):
             self.world.stop(role)
         self.generation += 1
         self.world.forward(down)
-        self.world.jump(jump)
+        self._jump(jump)
         for role in roles:
             self.world.start(role)
 

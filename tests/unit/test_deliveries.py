@@ -1,6 +1,7 @@
 """`deliveries list` says what waits and why; `deliveries retry` sends it again, and never what is held."""
 
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy import insert, update
 
 from dicom_ai import deliveries, engine
 from dicom_ai.errors import SettingsError
-from dicom_ai.service import put_into_force
+from dicom_ai.service import prepare, put_into_force
 from dicom_ai.settings import Settings, Store
 from dicom_ai.store import outages, tables
 from dicom_ai.store.database import write
@@ -23,11 +24,19 @@ ANY = Wanted()
 LATER = START + timedelta(minutes=10)
 
 
+@pytest.fixture(scope="module")
+def tables_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger file with the engine's tables, which take their time."""
+    folder = tmp_path_factory.mktemp("made")
+    prepare(Settings(store=Store(data=folder)))
+    return folder / "ledger.sqlite"
+
+
 @pytest.fixture
-def here(tmp_path: Path) -> Place:
+def here(tmp_path: Path, tables_made: Path) -> Place:
     """Six deliveries of two studies: one for each state, and two that a retry must leave alone for good."""
+    shutil.copy(tables_made, tmp_path)
     here = place(tmp_path, tables=site("pacs", "gone"))
-    engine.prepare(url(here))
     put_into_force(site("pacs"), "test", settings(here), START)
     for number, study in ((1, "1.2.9"), (2, "1.2.8"), (3, "1.2.8")):
         here.keeper.keep([here.spooled(number, study_instance_uid=study)])

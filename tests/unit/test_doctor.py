@@ -38,12 +38,18 @@ torch.set_num_threads(1)
 NOW = datetime.now(UTC)
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """A data folder as after the first start."""
-    found = tmp_path / "data"
+@pytest.fixture(scope="module")
+def first_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder as the first start leaves it."""
+    found = tmp_path_factory.mktemp("first") / "data"
     service.prepare(settings(found))
     return found
+
+
+@pytest.fixture
+def data(tmp_path: Path, first_start: Path) -> Path:
+    """A data folder as after the first start."""
+    return Path(shutil.copytree(first_start, tmp_path / "data"))
 
 
 def settings(data: Path, **sections: Any) -> Settings:

@@ -205,7 +205,7 @@ def test_it_agrees_with_what_the_receiver_does(tmp_path: Path, capsys: pytest.Ca
 
     with receiver(tmp_path, in_force) as (here, port):
 
-        @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+        @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
         @given(
             site=_routes(),
             facts=FACTS,

@@ -148,7 +148,7 @@ def place(
         enqueue=jobs,
         tables=lambda: site_tables,
         task_of=task,
-        study_id=lambda uid: f"s-{uid}",
+        study_id=lambda uid: f"s-{uid[-30:]}",  # as short as a real one
         rules=Rules(quiet_s=60, late_quiet_s=120, forward_wait_s=1, receiver="here"),
         clock=clock,
     )

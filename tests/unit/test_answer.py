@@ -26,6 +26,7 @@ from dicom_ai.store.database import write
 from tests.workplace import Workplace, classifier, destination, lung, pacs, small_cropper, tiny, workplace
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.databases("verify")
 ALARM = Report(on_failure="alarm")
 GIVEN_UP = StepFailed("TypeError", "quarantine", "analysis_failed")
 STILL = Shot(frozenset({"b_lines"}))

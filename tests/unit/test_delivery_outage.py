@@ -25,6 +25,7 @@ from tests.ledger import START
 from tests.peers import free_port
 from tests.workplace import Workplace, destination, pacs, workplace
 
+pytestmark = pytest.mark.databases("verify")
 WAITS = Deliver(
     connect_timeout_s=2.0,
     response_timeout_s=5.0,

@@ -18,6 +18,7 @@ from tests.peers import free_port
 from tests.workplace import Received, Workplace, destination, lung, pacs, small_cropper, tiny, workplace
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.databases("verify")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -200,6 +200,10 @@ def _routes() -> st.SearchStrategy[SiteTables]:
     return st.lists(row, max_size=4).map(lambda rows: SiteTables.model_validate({"routes": rows}))
 
 
+def _only(**fields: str) -> SiteTables:
+    return SiteTables.model_validate({"routes": [{"task": "lung-signs", **fields}]})
+
+
 def test_it_agrees_with_what_the_receiver_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     in_force, numbers = [SiteTables()], iter(range(1, 1_000_000))
 
@@ -211,6 +215,14 @@ def test_it_agrees_with_what_the_receiver_does(tmp_path: Path, capsys: pytest.Ca
             facts=FACTS,
             code=TEXTS,
             calling=TITLES,
+        )
+        @example(site=_only(calling_ae="GE"), facts={}, code="", calling="GE")
+        @example(site=_only(calling_ae="GE"), facts={}, code="", calling="LUNG")
+        @example(site=_only(called_ae="DICOM_AI"), facts={}, code="", calling="GE")
+        @example(site=_only(called_ae="GE"), facts={}, code="", calling="GE")
+        @example(site=_only(procedure_code="GE"), facts={}, code="GE", calling="GE")
+        @example(
+            site=_only(description_contains="lung"), facts={"SeriesDescription": "左肺 LUNG"}, code="", calling="GE"
         )
         def agree(site: SiteTables, facts: dict[str, str], code: str, calling: str) -> None:
             in_force[0] = site

@@ -6,8 +6,9 @@
           engine = open_engine(database_url)      # the ledger's and the engine's tables are there already
 
 * `tests.ledger.place(data)` follows the mark `databases`: `pytestmark = pytest.mark.databases` (or a decorator) runs a
-  test over both; `pytest.mark.databases("verify")` leaves the PostgreSQL half to `make verify`. Without the mark it
-  is SQLite, unless the session says `--ledger postgresql`. The same folder has the same database within a test.
+  test over both; `pytest.mark.databases("verify")` leaves the PostgreSQL half to `make verify`, `("sqlite")` leaves it
+  out. Without the mark it is SQLite, unless the session says `--ledger postgresql`. The same folder has the same
+  database within a test.
 
 * A test that needs PostgreSQL alone, end to end for example, takes `postgresql_url`:
 
@@ -86,7 +87,9 @@ def opened(data: Path) -> Engine:
 def ledgers(request: pytest.FixtureRequest) -> Iterator[Ledgers]:
     """The databases of this test; the mark `databases` runs it over both kinds."""
     global current  # noqa: PLW0603 - helpers without a fixture ask for it
-    before, kind = current, getattr(request, "param", request.config.getoption("ledger"))
+    mark = request.node.get_closest_marker("databases")
+    wanted = "sqlite" if mark and "sqlite" in mark.args else request.config.getoption("ledger")
+    before, kind = current, getattr(request, "param", wanted)
     current = Ledgers(kind)
     try:
         yield current
@@ -119,7 +122,7 @@ def postgresql_url() -> Iterator[str]:
 def parametrize(metafunc: pytest.Metafunc) -> None:
     """Run a test that bears the mark `databases` over both kinds."""
     mark = metafunc.definition.get_closest_marker("databases")
-    if mark is None or metafunc.config.getoption("ledger") != "sqlite":
+    if mark is None or "sqlite" in mark.args or metafunc.config.getoption("ledger") != "sqlite":
         return
     also = pytest.param("postgresql", marks=[pytest.mark.verify] if "verify" in mark.args else [])
     metafunc.parametrize("ledgers", ["sqlite", also], indirect=True)

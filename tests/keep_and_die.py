@@ -1,4 +1,4 @@
-"""A process that keeps objects, prints what it acknowledged, and kills itself at a given step: `DATA STEP NTH`."""
+"""A process that keeps objects, prints what it acknowledged, and kills itself at a given step: `DATA STEP NTH URL`."""
 
 import os
 import signal
@@ -10,12 +10,13 @@ from sqlalchemy import event
 
 from dicom_ai.store.commit import known
 from dicom_ai.store.files import Disk
+from tests import databases
 from tests.ledger import place
 
 N_OBJECTS, BATCH = 12, 3
 
 
-def main(data: Path, step: str, nth: int) -> None:
+def main(data: Path, step: str, nth: int, url: str) -> None:
     is_armed = False
     n_left = nth
     real = Disk()
@@ -35,6 +36,7 @@ def main(data: Path, step: str, nth: int) -> None:
 
         return call
 
+    databases.current.adopt(data, url)
     here = place(data, disk=Disk(hooked("sync_file"), hooked("rename"), hooked("sync_directory")))
     here.files.sweep_spool()
     here.files.sweep_store(partial(known, here.engine))
@@ -52,4 +54,4 @@ def main(data: Path, step: str, nth: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])

@@ -12,6 +12,8 @@ from dicom_ai.store.analyses import Analysis
 from dicom_ai.store.database import read, write
 from tests.ledger import START, Place, place
 
+pytestmark = pytest.mark.databases
+
 CROPPED = CropOutcome("cropped", None, 40, 50, 1, keep=(((1.0, 2.0), (9.0, 2.0), (5.0, 8.0)),), box=(1, 2, 9, 8))
 REFUSED = CropOutcome("quarantined", "no_picture", 40, 50, 1)
 SCORES = (FrameScore(1, (0.1, 0.7), 0.9), FrameScore(3, (1e-9, 1.0), 0.2))

@@ -17,6 +17,8 @@ from dicom_ai.store.committer import Committer
 from dicom_ai.store.files import Disk
 from tests.ledger import place, site
 
+pytestmark = pytest.mark.databases("verify")
+
 KEPT = Receipt(0x0000)
 SR = "1.2.840.10008.5.1.4.1.1.88.33"
 
@@ -176,6 +178,7 @@ def test_a_failing_statement_rolls_everything_back(tmp_path, table):
     assert here.keeper.keep([here.spooled(1), here.spooled(2)]) == [KEPT, KEPT]
 
 
+@pytest.mark.databases("sqlite")
 def test_a_locked_ledger_is_answered_a700(tmp_path):
     here = place(tmp_path)
 

@@ -9,8 +9,11 @@ import pytest
 
 from dicom_ai.ports import data_set_digest
 from dicom_ai.store import tables
+from tests.databases import url_of
 from tests.keep_and_die import N_OBJECTS
 from tests.ledger import EXPLICIT_LE, place
+
+pytestmark = pytest.mark.databases("verify")
 
 ROOT = Path(__file__).parents[2]
 DIGESTS = {data_set_digest(b"content %d" % number, EXPLICIT_LE) for number in range(N_OBJECTS)}
@@ -31,7 +34,7 @@ POINTS = [
 
 def run(data: Path, step: str, nth: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tests.keep_and_die", str(data), step, str(nth)],
+        [sys.executable, "-m", "tests.keep_and_die", str(data), step, str(nth), url_of(data)],
         cwd=ROOT,
         capture_output=True,
         text=True,

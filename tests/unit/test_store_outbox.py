@@ -12,6 +12,8 @@ from dicom_ai.store.database import read, write
 from dicom_ai.store.outbox import Due, Outcome
 from tests.ledger import START, Place, place, site
 
+pytestmark = pytest.mark.databases
+
 STUDY, PACS = "s-1.2.9", "pacs"
 
 
@@ -280,6 +282,7 @@ class Courier:
 
 
 @settings(max_examples=60, deadline=None)
+@pytest.mark.databases("verify")
 @given(operations=operations)
 def test_every_queued_delivery_always_has_a_job_that_comes_in_time(tmp_path_factory, operations):
     here = place(tmp_path_factory.mktemp("world"))

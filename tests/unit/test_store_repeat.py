@@ -9,6 +9,8 @@ from dicom_ai.store import tables
 from dicom_ai.store.committer import Committer
 from tests.ledger import place
 
+pytestmark = pytest.mark.databases
+
 
 def test_a_known_object_whose_file_is_gone_is_kept_again(tmp_path: Path) -> None:
     here = place(tmp_path)

@@ -8,6 +8,8 @@ from dicom_ai.store.database import write
 from dicom_ai.store.settling import Settled
 from tests.ledger import START, Place, place
 
+pytestmark = pytest.mark.databases("verify")
+
 QUIET, LATE = 60.0, 120.0
 
 

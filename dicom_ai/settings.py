@@ -64,7 +64,9 @@ class Store(Section):
     """Object files and ledger."""
 
     data: Path = Field(Path("data"), description="data folder: spool, store, ledger, models, trust")
-    database_url: str = Field("", description="SQLAlchemy URL of the ledger; empty: SQLite in the data folder")
+    database_url: str = Field(
+        "", description="ledger, empty: SQLite in the data folder; or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
+    )
     min_free_mib: int = Field(512, ge=0, description="objects are refused below this much free space, MiB")
     commit_wait_ms: float = Field(5.0, ge=0, le=1000, description="group commit waits at most this long, ms")
     commit_batch: int = Field(32, ge=1, le=1024, description="objects committed together at most")

@@ -39,6 +39,9 @@ from tests.unit.tiny_model import kept_pixels
 from tests.workplace import Workplace, destination, lung, pacs, small_cropper, tiny, workplace
 
 
+_ALL_ON = Models()
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a probe may use: a folder of its own, and parts that cost time to make."""
@@ -52,7 +55,7 @@ class Parts:
         *,
         site: SiteTables | None = None,
         models: tuple[Installed, ...] | None = None,
-        switches: Models = Models(),
+        switches: Models = _ALL_ON,
     ) -> Workplace:
         there = (self.model,) if models is None else models
         return workplace(self.folder / "data", self.cropper, there, site=site, switches=switches)

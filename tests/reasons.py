@@ -38,7 +38,6 @@ from tests.peers import free_port
 from tests.unit.tiny_model import kept_pixels
 from tests.workplace import Workplace, destination, lung, pacs, small_cropper, tiny, workplace
 
-
 _ALL_ON = Models()
 
 

@@ -30,7 +30,7 @@ lint: $(STAMP)
 	$(BIN)/python -m mypy
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 verify: $(STAMP)
 	$(BIN)/python -m pytest -m "verify or benchmark"

@@ -84,7 +84,7 @@ def demo(
 
     Example: dicom-ai demo --once
     """
-    from dicom_ai import demonstration
+    from dicom_ai.commands import demonstration
 
     raise typer.Exit(demonstration.run(data, seed=seed, once=once, clock=lambda: datetime.now(UTC)))
 
@@ -103,7 +103,7 @@ def analyse(
 
     Example: dicom-ai analyse exam/ --out results --task lung-signs
     """
-    from dicom_ai import offline
+    from dicom_ai.commands import offline
 
     request = offline.Request(tuple(paths), out, task=task, model=model, time=time)
     raise typer.Exit(offline.analyse(request, logged(settings_of(settings)), as_json=json_rows))
@@ -120,7 +120,7 @@ def crop(
 
     Example: dicom-ai crop exam/ --png pictures
     """
-    from dicom_ai import offline_crop
+    from dicom_ai.commands import offline_crop
 
     raise typer.Exit(offline_crop.crop(paths, png, logged(settings_of(settings)), as_json=json_rows))
 
@@ -137,7 +137,7 @@ def send(
 
     Example: dicom-ai send exam/ --to PACS@192.0.2.7:104
     """
-    from dicom_ai import network
+    from dicom_ai.commands import network
 
     raise typer.Exit(network.send(paths, to, from_ae, settings_of(settings), as_json=json_rows))
 
@@ -148,7 +148,7 @@ def echo(to: To, settings: SettingsFile = None) -> None:
 
     Example: dicom-ai echo --to PACS@192.0.2.7:104
     """
-    from dicom_ai import network
+    from dicom_ai.commands import network
 
     raise typer.Exit(network.echo(to, settings_of(settings)))
 
@@ -206,7 +206,7 @@ def simulate_scanner(
 
     Example: dicom-ai simulate scanner --exam lung --studies 3 --to DICOM_AI@127.0.0.1:11112
     """
-    from dicom_ai import network
+    from dicom_ai.commands import network
 
     plan = network.ScannerPlan(device, exam, studies, seed, rate, abort_at, manners or (), charset)
     raise typer.Exit(network.simulate_scanner(plan, to))
@@ -225,6 +225,6 @@ def simulate_pacs(
 
     Example: dicom-ai simulate pacs --out received --manners slow:250
     """
-    from dicom_ai import network
+    from dicom_ai.commands import network
 
     raise typer.Exit(network.simulate_pacs(port, out, manners or [], lambda: datetime.now(UTC)))

@@ -36,7 +36,7 @@ def rules_list(json_rows: AsJson = False, settings: SettingsFile = None, data: D
 
     Example: dicom-ai rules list
     """
-    from dicom_ai import rules
+    from dicom_ai.commands import rules
 
     raise typer.Exit(rules.show(settings_of(settings, data=data), as_json=json_rows))
 
@@ -55,7 +55,7 @@ def rules_test(
 
     Example: dicom-ai rules test exam/ --calling LOGIQ_E9_1 --site deploy/site.toml
     """
-    from dicom_ai import rules
+    from dicom_ai.commands import rules
 
     question = rules.Question(tuple(paths), calling, called, site)
     raise typer.Exit(rules.test(question, settings_of(settings, data=data), as_json=json_rows))
@@ -76,7 +76,7 @@ def studies_list(
 
     Example: dicom-ai studies list --since 12h --state attention
     """
-    from dicom_ai import overview
+    from dicom_ai.commands import overview
 
     choice = overview.Choice(since, state, limit)
     raise typer.Exit(overview.list_studies(choice, settings_of(settings, data=data), now(), as_json=json_rows))
@@ -94,7 +94,7 @@ def studies_show(
 
     Example: dicom-ai studies show s3f9c2a17b
     """
-    from dicom_ai import overview
+    from dicom_ai.commands import overview
 
     known = settings_of(settings, data=data)
     raise typer.Exit(overview.show_study(study, known, with_identity=identity, as_json=json_rows))
@@ -112,7 +112,7 @@ def studies_again(
 
     Example: dicom-ai studies again s3f9c2a17b --by "night shift"
     """
-    from dicom_ai.again import again
+    from dicom_ai.commands.again import again
 
     raise typer.Exit(again(study, settings_of(settings, data=data), by=by, clock=now, as_json=json_rows))
 
@@ -122,7 +122,7 @@ def doctor(json_rows: AsJson = False, settings: SettingsFile = None, data: DataF
 
     Example: dicom-ai doctor
     """
-    from dicom_ai import doctor as examination
+    from dicom_ai.commands import doctor as examination
 
     raise typer.Exit(examination.doctor(settings_of(settings, data=data), now(), as_json=json_rows))
 
@@ -136,7 +136,7 @@ def validate(
 
     Example: dicom-ai validate results/
     """
-    from dicom_ai import validate as validators
+    from dicom_ai.commands import validate as validators
 
     raise typer.Exit(validators.validate(paths, with_values=values, as_json=json_rows))
 
@@ -151,7 +151,7 @@ def alarms(
 
     Example: dicom-ai alarms
     """
-    from dicom_ai import overview
+    from dicom_ai.commands import overview
 
     raise typer.Exit(overview.list_alarms(settings_of(settings, data=data), everything=everything, as_json=json_rows))
 
@@ -170,7 +170,7 @@ def deliveries_list(
 
     Example: dicom-ai deliveries list --state dead --state held
     """
-    from dicom_ai import deliveries
+    from dicom_ai.commands import deliveries
     from dicom_ai.store.overview import Wanted
 
     wanted = Wanted((), tuple(state or ()), study, destination)
@@ -192,7 +192,7 @@ def deliveries_retry(
 
     Example: dicom-ai deliveries retry --destination pacs
     """
-    from dicom_ai import deliveries
+    from dicom_ai.commands import deliveries
     from dicom_ai.store.overview import Wanted
 
     wanted = Wanted(tuple(number or ()), ("dead",) if all_dead else (), study, destination)
@@ -212,7 +212,7 @@ def deliveries_release(
 
     Example: dicom-ai deliveries release --study s3f9c2a17b --by radiology
     """
-    from dicom_ai import release
+    from dicom_ai.commands import release
     from dicom_ai.store.overview import Wanted
 
     wanted = Wanted(tuple(number or ()), (), study, destination)
@@ -231,7 +231,7 @@ def conflicts_list(
 
     Example: dicom-ai conflicts list --identity
     """
-    from dicom_ai import conflicts
+    from dicom_ai.commands import conflicts
 
     asked = settings_of(settings, data=data)
     raise typer.Exit(conflicts.list_conflicts(asked, everything=everything, with_identity=identity, as_json=json_rows))
@@ -249,7 +249,7 @@ def conflicts_resolve(
 
     Example: dicom-ai conflicts resolve 3 --choose new
     """
-    from dicom_ai import conflicts
+    from dicom_ai.commands import conflicts
 
     decision = conflicts.Decision(conflict, choose, by or conflicts.operating_user())
     raise typer.Exit(conflicts.resolve(settings_of(settings, data=data), decision, now))

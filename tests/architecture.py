@@ -48,6 +48,7 @@ NEVER: dict[str, set[str]] = {  # upward, or a toy inside the service
     "dicom_ai.service": {"dicom_ai.simulate"},
 }
 MAY_IMPORT_CLI = {"dicom_ai.__main__"}
+MAY_IMPORT_COMMANDS = {"dicom_ai.cli", "dicom_ai.cli_admin", "dicom_ai.commands"}
 
 PURE = (
     "dicom_ai.crop",
@@ -129,8 +130,10 @@ def wrong_arrows(module: str, tree: ast.AST) -> list[str]:
         elif name.split(".")[0] == "tests":
             found.append(f"{module}: imports the tests")
         elif name.split(".")[0] in PACKAGES and name not in {"dicom_ai", "dicom_ai.__version__"}:
-            is_upward = is_in(name, NEVER.get(module, set())) or (
-                is_in(name, {"dicom_ai.cli"}) and module not in MAY_IMPORT_CLI
+            is_upward = (
+                is_in(name, NEVER.get(module, set()))
+                or (is_in(name, {"dicom_ai.cli"}) and module not in MAY_IMPORT_CLI)
+                or (is_in(name, {"dicom_ai.commands"}) and not is_in(module, MAY_IMPORT_COMMANDS))
             )
             if is_upward or not is_in(name, allowed(module)):
                 found.append(f"{module}: may not import {name}")

@@ -1,5 +1,6 @@
 """What every test may use. Figures measured by `make verify` are written to deploy/benchmarks.md."""
 
+import os
 import platform
 import re
 from collections.abc import Callable
@@ -48,7 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the mark of `tests.databases`."""
+    """Name the mark of `tests.databases`; tables are as wide as for a pipe, whoever runs the tests."""
+    os.environ.pop("COLUMNS", None)
     config.addinivalue_line("markers", "databases: over SQLite and PostgreSQL; 'verify': the latter in `make verify`")
 
 

@@ -8,6 +8,7 @@ import hashlib
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -71,7 +72,8 @@ def pictures(recipe: Recipe, split: Split, *, cache: Path | None = None, workers
             return Pictures(**{field.name: stored[field.name] for field in fields(Pictures)})
     seeds = range(split.first_seed, split.first_seed + split.count)
     if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
+        # spawned: a fork that happens while another thread holds a lock of OpenCV or OpenMP would wait for ever
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             drawn = list(pool.map(partial(one, recipe), seeds, chunksize=32))
     else:
         drawn = [one(recipe, seed) for seed in seeds]

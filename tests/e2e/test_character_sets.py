@@ -19,7 +19,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from dicom_ai import offline
+from dicom_ai.commands import offline
 from dicom_ai.report.header import part10
 from dicom_ai.settings import Settings, Site, Store
 from dicom_ai.simulate.exam import Shot, exam

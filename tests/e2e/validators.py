@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import models.card
-from dicom_ai.validate import findings
+from dicom_ai.commands.validate import findings
 
 
 def tool(name: str) -> str:

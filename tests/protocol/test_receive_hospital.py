@@ -162,6 +162,7 @@ def flood(association: Association, begin: bytes, piece: bytes, limit: int) -> t
             raw.sendall(piece)
             n_sent += len(piece)
             most = max(most, resident() - before)
+    raw.close()  # the library leaves it open where the peer was faster
     return n_sent, most
 
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from sqlalchemy import update
 
-from dicom_ai import again as command
 from dicom_ai import service
 from dicom_ai.classify.catalogue import Installed
+from dicom_ai.commands import again as command
+from dicom_ai.commands.rules import instance_of
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.engine import StepFailed
 from dicom_ai.errors import ModelError, SettingsError
 from dicom_ai.instance import Instance
-from dicom_ai.rules import instance_of
 from dicom_ai.settings import Settings, Store
 from dicom_ai.simulate.exam import Exam
 from dicom_ai.site import SiteTables

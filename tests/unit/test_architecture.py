@@ -91,6 +91,7 @@ WRONG_ARROWS = [
     ("dicom_ai.workflow", "from dicom_ai import service"),
     ("dicom_ai.workflow", "from dicom_ai.simulate import pacs"),
     ("dicom_ai.service", "from dicom_ai.cli import main"),
+    ("dicom_ai.service", "from dicom_ai.commands import doctor"),
     ("dicom_ai.service", "import train.fit"),
     ("dicom_ai.instance", "from dicom_ai import ports"),
     ("dicom_ai.errors", "from dicom_ai import instance"),

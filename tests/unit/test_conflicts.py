@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from dicom_ai import engine
 from dicom_ai.cli import app
-from dicom_ai.conflicts import Decision, list_conflicts, operating_user, resolve
+from dicom_ai.commands.conflicts import Decision, list_conflicts, operating_user, resolve
 from dicom_ai.errors import SettingsError, UnreadableInstance
 from dicom_ai.instance import Identity, Instance
 from dicom_ai.ports import Receipt, Spooled

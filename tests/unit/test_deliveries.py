@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from dicom_ai import deliveries, engine
+from dicom_ai import engine
+from dicom_ai.commands import deliveries
 from dicom_ai.errors import SettingsError
 from dicom_ai.service import prepare, put_into_force
 from dicom_ai.settings import Settings, Store

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_ai.demonstration import _settings
+from dicom_ai.commands.demonstration import _settings
 
 
 def test_the_environment_of_a_real_service_does_not_lead_it_astray(

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from dicom_ai import desk, engine
+from dicom_ai import engine
+from dicom_ai.commands import desk
 from dicom_ai.errors import LedgerUnavailable, SettingsError
 from dicom_ai.ports import Job
 from dicom_ai.service import prepare

@@ -20,10 +20,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from sqlalchemy import text
 
-from dicom_ai import doctor, service
-from dicom_ai.checkup import device, host, ledger, running
-from dicom_ai.checkup.line import Check, guarded
+from dicom_ai import service
 from dicom_ai.classify import catalogue
+from dicom_ai.commands import doctor
+from dicom_ai.commands.checkup import device, host, ledger, running
+from dicom_ai.commands.checkup.line import Check, guarded
 from dicom_ai.settings import Classify, Deliver, Model, Models, Receive, Settings, Site, Store
 from dicom_ai.site import Route, SiteTables
 from dicom_ai.store import alarms, tables

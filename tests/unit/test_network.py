@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_ai import network
+from dicom_ai.commands import network
 from dicom_ai.errors import SettingsError
 from dicom_ai.settings import Deliver, Settings
 from tests.peers import free_port

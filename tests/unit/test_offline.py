@@ -9,8 +9,8 @@ import pytest
 import torch
 from pydicom import dcmread
 
-from dicom_ai import offline, offline_crop
 from dicom_ai.classify.catalogue import Installed
+from dicom_ai.commands import offline, offline_crop
 from dicom_ai.errors import ModelError, SettingsError
 from dicom_ai.report.header import part10
 from dicom_ai.settings import Settings, Store

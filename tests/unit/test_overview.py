@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 import torch
 
-from dicom_ai import overview
+from dicom_ai.commands import overview
+from dicom_ai.commands.overview import Choice
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.errors import SettingsError
-from dicom_ai.overview import Choice
 from dicom_ai.settings import Settings
 from dicom_ai.site import SiteTables
 from dicom_ai.store import alarms, events, tables

@@ -17,6 +17,7 @@ from dicom_ai import points
 from dicom_ai.simulate.pacs import listen
 from dicom_ai.store import tables
 from dicom_ai.store.files import Disk
+from tests.databases import url_of
 from tests.ledger import Place, place
 from tests.stored import stored
 from tests.workplace import destination, lung, pacs, small_cropper, tiny, workplace
@@ -80,7 +81,7 @@ def test_receiving_dies_at_the_point_and_once(tmp_path: Path, point: str, left: 
     armed = tmp_path / "armed"
     armed.mkdir()
     (armed / point).touch()
-    arguments = ("tests.keep_and_die", str(tmp_path / "data"), "never", "1")
+    arguments = ("tests.keep_and_die", str(tmp_path / "data"), "never", "1", url_of(tmp_path / "data"))
     killed = run(*arguments, **{points.VARIABLE: str(armed)})
     assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, ""), killed.stderr
     assert list(armed.iterdir()) == []

@@ -12,13 +12,13 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from dicom_ai.commands.validate import findings
 from dicom_ai.instance import US_IMAGE_RETIRED, US_MULTI_FRAME_RETIRED
 from dicom_ai.kept import sampled_frames
 from dicom_ai.report.capture import Encoding, Shown, capture
 from dicom_ai.report.content import ReportContent
 from dicom_ai.report.header import file_meta, part10
 from dicom_ai.report.structured import SR_CLASSES, structured_report
-from dicom_ai.validate import findings
 from tests.builders_report import TYPE_2, image, linked, lung, skipped, source, uterus
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "us"

@@ -13,12 +13,12 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom import AE
 
-from dicom_ai import rules
+from dicom_ai.commands import rules
+from dicom_ai.commands.rules import Question
 from dicom_ai.errors import SettingsError
 from dicom_ai.instance import US_IMAGE
 from dicom_ai.receive.acceptor import PynetdicomAcceptor
 from dicom_ai.receive.tables import accepted
-from dicom_ai.rules import Question
 from dicom_ai.service import put_into_force, task_of
 from dicom_ai.settings import Model, Models, Receive, Settings, Store
 from dicom_ai.site import Route, SiteTables

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import dcmread
 
+from dicom_ai.commands.validate import TOOLS, validate, without_values
 from dicom_ai.errors import SettingsError
 from dicom_ai.report.header import part10
 from dicom_ai.report.structured import SR_CLASSES, structured_report
-from dicom_ai.validate import TOOLS, validate, without_values
 from tests.builders_report import lung, source
 
 needs_tools = pytest.mark.skipif(

@@ -96,7 +96,7 @@ def _prepare(folder: Path) -> None:
 
 def _settings(folder: Path) -> Settings:
     return read_settings(
-        Path(__file__).parent / "simulate" / "demonstration.toml",
+        Path(__file__).parents[1] / "simulate" / "demonstration.toml",
         # Said here, so that no variable of a real service's environment can lead the demonstration astray.
         store={"data": folder / "service", "database_url": "", "settle_quiet_s": 2.0, "settle_late_quiet_s": 4.0},
         receive={"ae_title": "DICOM_AI", "host": "127.0.0.1", "port": 0, "known_peers_only": False},

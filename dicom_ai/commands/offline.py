@@ -19,6 +19,7 @@ from dicom_ai.analysis import Analyst, Case, Examined, Heat, header
 from dicom_ai.classify.catalogue import Installed, installed, read_installed
 from dicom_ai.classify.routing import Route, route, rows_of
 from dicom_ai.classify.runtime import Classifier
+from dicom_ai.commands.offline_crop import files_of
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.errors import (
     InputError,
@@ -32,7 +33,6 @@ from dicom_ai.evidence import left_out
 from dicom_ai.finding import FrameScore
 from dicom_ai.instance import Identity, Instance
 from dicom_ai.kept import CropOutcome, Kept
-from dicom_ai.offline_crop import files_of
 from dicom_ai.report.header import part10
 from dicom_ai.report.structured import SR_CLASSES, structured_report
 from dicom_ai.reporting import Reporter

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from dicom_ai.checkup.line import Check, failed, ok, warning
 from dicom_ai.classify import catalogue
 from dicom_ai.classify.catalogue import Installed, active, installed
 from dicom_ai.classify.runtime import Classifier
+from dicom_ai.commands.checkup.line import Check, failed, ok, warning
 from dicom_ai.errors import CardMismatch, DeviceUnavailable, ModelError
 from dicom_ai.settings import Settings
 from dicom_ai.site import SiteTables

@@ -6,8 +6,8 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from dicom_ai.checkup.line import Check, failed, ok, warning
 from dicom_ai.classify.routing import rows_of, traps
+from dicom_ai.commands.checkup.line import Check, failed, ok, warning
 from dicom_ai.deliver.address import is_ae_title
 from dicom_ai.deliver.echo import echo
 from dicom_ai.errors import PeerError, PeerRefused

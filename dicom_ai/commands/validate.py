@@ -16,8 +16,8 @@ from typing import Any
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
+from dicom_ai.commands.offline_crop import files_of
 from dicom_ai.errors import SettingsError
-from dicom_ai.offline_crop import files_of
 from dicom_ai.rows import print_row, print_table, say
 
 TOOLS = {"dciodvfy": "dicom3tools", "dcentvfy": "dicom3tools", "dsrdump": "dcmtk"}

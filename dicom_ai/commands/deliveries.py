@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from dicom_ai import desk
+from dicom_ai.commands import desk
+from dicom_ai.commands.overview import SHORT
 from dicom_ai.errors import SettingsError
-from dicom_ai.overview import SHORT
 from dicom_ai.reasons import REASONS
 from dicom_ai.rows import print_row, print_table, say
 from dicom_ai.settings import Settings

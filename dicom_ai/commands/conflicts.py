@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from dicom_ai import engine
-from dicom_ai.desk import Desk, acting, reading
+from dicom_ai.commands.desk import Desk, acting, reading
+from dicom_ai.commands.rules import instance_of
 from dicom_ai.rows import print_row, print_table
-from dicom_ai.rules import instance_of
 from dicom_ai.service import task_of
 from dicom_ai.settings import Settings
 from dicom_ai.store.conflict_rows import conflict_rows

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, make_url, text
 
 from dicom_ai import engine
-from dicom_ai.checkup.line import Check, failed, ok, warning
-from dicom_ai.desk import START_FIRST
+from dicom_ai.commands.checkup.line import Check, failed, ok, warning
+from dicom_ai.commands.desk import START_FIRST
 from dicom_ai.errors import LedgerUnavailable
 from dicom_ai.settings import Settings
 from dicom_ai.store import outbox, overview

@@ -13,9 +13,9 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from dicom_ai.checkup import device, host, ledger, peers
-from dicom_ai.checkup.line import Check, guarded
-from dicom_ai.desk import ledger_file
+from dicom_ai.commands.checkup import device, host, ledger, peers
+from dicom_ai.commands.checkup.line import Check, guarded
+from dicom_ai.commands.desk import ledger_file
 from dicom_ai.errors import DicomAIError
 from dicom_ai.rows import print_row
 from dicom_ai.settings import Settings

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 
-from dicom_ai.desk import acting
+from dicom_ai.commands.desk import acting
+from dicom_ai.commands.rules import instance_of
 from dicom_ai.errors import SettingsError
 from dicom_ai.rows import print_row
-from dicom_ai.rules import instance_of
 from dicom_ai.service import task_of
 from dicom_ai.settings import Settings
 from dicom_ai.store.again import Again, StudyInDoubt, Way, go_again

@@ -14,11 +14,11 @@ from typing import Any
 from pydicom.errors import InvalidDicomError
 from pynetdicom.dsutils import split_dataset
 
-from dicom_ai import desk
 from dicom_ai.classify.routing import Route, rows_of, traps
+from dicom_ai.commands import desk
+from dicom_ai.commands.offline_crop import files_of
 from dicom_ai.errors import UnreadableInstance
 from dicom_ai.instance import Instance
-from dicom_ai.offline_crop import files_of
 from dicom_ai.reasons import REASONS
 from dicom_ai.receive.scan import scan
 from dicom_ai.rows import print_row, print_table, say

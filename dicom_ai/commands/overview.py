@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from dicom_ai import desk
+from dicom_ai.commands import desk
 from dicom_ai.errors import SettingsError
 from dicom_ai.reasons import REASONS
 from dicom_ai.rows import print_row, print_table, say

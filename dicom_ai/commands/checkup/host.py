@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dicom_ai import preflight
-from dicom_ai.checkup import running
-from dicom_ai.checkup.line import Check, failed, ok, warning
-from dicom_ai.checkup.peers import LIMIT_S, quick
+from dicom_ai.commands.checkup import running
+from dicom_ai.commands.checkup.line import Check, failed, ok, warning
+from dicom_ai.commands.checkup.peers import LIMIT_S, quick
+from dicom_ai.commands.desk import START_FIRST, ledger_file
+from dicom_ai.commands.validate import TOOLS
 from dicom_ai.deliver.address import Address, is_ae_title
 from dicom_ai.deliver.echo import echo
-from dicom_ai.desk import START_FIRST, ledger_file
 from dicom_ai.errors import PeerError, SettingsError
 from dicom_ai.settings import Settings
 from dicom_ai.store.site_id import site_id
-from dicom_ai.validate import TOOLS
 
 MOUNTS = Path("/proc/self/mountinfo")
 _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "gluster", "lustre", "beegfs", "9p", "virtiofs", "gpfs", "sshfs")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from dicom_ai import desk
+from dicom_ai.commands import desk
 from dicom_ai.errors import SettingsError
 from dicom_ai.reasons import REASONS
 from dicom_ai.rows import say

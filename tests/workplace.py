@@ -38,7 +38,7 @@ from dicom_ai.story import Parts, Story
 from tests.ledger import Place, place
 from tests.unit.tiny_model import write_tiny_model
 
-QUICK = Deliver(connect_timeout_s=2.0, response_timeout_s=5.0, first_retry_s=10.0, max_retry_s=100.0, retention_h=1.0)
+QUICK = Deliver(connect_timeout_s=10.0, response_timeout_s=10.0, first_retry_s=10.0, max_retry_s=100.0, retention_h=1.0)
 SITE = SiteId(store_id="5" * 32, namespace="a" * 64)
 SR_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.88.{last}" for last in (34, 33, 22))
 CAPTURE_CLASSES = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.4")

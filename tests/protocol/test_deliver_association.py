@@ -31,7 +31,8 @@ from tests.stored import dataset_bytes, stored
 
 pytestmark = pytest.mark.protocol
 
-QUICK = Deliver(connect_timeout_s=1.0, response_timeout_s=1.0)
+QUICK = Deliver(connect_timeout_s=10.0, response_timeout_s=10.0)  # never the reason why a test ends
+IMPATIENT = Deliver(connect_timeout_s=1.0, response_timeout_s=1.0)  # where it is
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EXPLICIT = str(ExplicitVRLittleEndian)
 IMAGE = (str(UltrasoundImageStorage), EXPLICIT)
@@ -300,7 +301,7 @@ def test_a_pacs_that_vanishes_between_objects(tmp_path):
 def test_a_response_that_comes_too_late_is_not_taken_for_the_next_objects(tmp_path):
     objects = [stored(tmp_path, i) for i in range(2)]
     with pacs(tmp_path, "slow:1500") as (address, rows):
-        outcomes = deliver(address, objects, Deliver(connect_timeout_s=1, response_timeout_s=0.5))
+        outcomes = deliver(address, objects, Deliver(connect_timeout_s=10, response_timeout_s=0.5))
         answered = len(rows)
         deadline = time.monotonic() + 5
         while not rows and time.monotonic() < deadline:
@@ -324,7 +325,7 @@ def test_a_peer_that_stops_reading_is_left_in_time_and_little_lies_in_memory(tmp
     one = stored(tmp_path, 1, side=4096)  # 16 MiB: more than the sockets' buffers hold
     with odd_peer(at_data_pdu(2, lambda event: released.wait(8))) as address:
         begin = time.monotonic()
-        with Sender(QUICK).associate(address, [IMAGE]) as association:
+        with Sender(QUICK.model_copy(update={"response_timeout_s": 1.0})).associate(address, [IMAGE]) as association:
             outcomes = list(deliver_batch(association, [item(one)]))
             waiting = association._negotiated.dul.to_provider_queue.qsize()
         elapsed = time.monotonic() - begin
@@ -344,7 +345,7 @@ def test_a_slow_line_is_not_a_missing_response(tmp_path):
     handlers = [(evt.EVT_CONN_OPEN, take_little), (evt.EVT_PDU_RECV, lambda event: time.sleep(0.005))]
     with odd_peer(*handlers) as address:
         begin = time.monotonic()
-        outcomes = deliver(address, [one], Deliver(connect_timeout_s=1, response_timeout_s=0.8))
+        outcomes = deliver(address, [one], Deliver(connect_timeout_s=10, response_timeout_s=0.8))
         elapsed = time.monotonic() - begin
     assert outcomes == [Outcome(0, 0, "sent")]
     assert elapsed > 1.2, "the line was not slow enough to show anything"

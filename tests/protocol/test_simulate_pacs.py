@@ -19,7 +19,7 @@ from tests.stored import dataset_bytes, stored
 pytestmark = pytest.mark.protocol
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-QUICK = Deliver(connect_timeout_s=1.0, response_timeout_s=2.0)
+QUICK = Deliver(connect_timeout_s=10.0, response_timeout_s=10.0)
 
 
 def send(port, *objects):

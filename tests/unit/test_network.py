@@ -12,7 +12,7 @@ from tests.peers import free_port
 from tests.stored import stored
 from tests.workplace import pacs
 
-SETTINGS = Settings(deliver=Deliver(connect_timeout_s=2.0, response_timeout_s=5.0))
+SETTINGS = Settings(deliver=Deliver(connect_timeout_s=10.0, response_timeout_s=10.0))
 
 
 def rows(capsys: pytest.CaptureFixture[str]) -> list[dict]:

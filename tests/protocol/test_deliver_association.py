@@ -220,7 +220,7 @@ def test_a_name_that_does_not_resolve(tmp_path):
 def test_a_peer_that_accepts_and_hangs(tmp_path):
     begin = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(PeerUnreachable, match="did not answer"):
-        deliver(Address("PACS", "127.0.0.1", silent.getsockname()[1]), [stored(tmp_path, 1)])
+        deliver(Address("PACS", "127.0.0.1", silent.getsockname()[1]), [stored(tmp_path, 1)], IMPATIENT)
     assert time.monotonic() - begin < 5
 
 

@@ -1,4 +1,4 @@
-"""The ledger as the work process uses it: a database, the engine's enqueue for the same transaction, a clock."""
+"""The ledger as those use it who act on it: a database, the engine's enqueue for the same transaction, a clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

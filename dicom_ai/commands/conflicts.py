@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from dicom_ai import engine
-from dicom_ai.commands.desk import Desk, acting, reading
+from dicom_ai.commands.desk import acting, reading
 from dicom_ai.commands.rules import instance_of
+from dicom_ai.ledger import Ledger
 from dicom_ai.rows import print_row, print_table
 from dicom_ai.service import task_of
 from dicom_ai.settings import Settings
@@ -81,7 +82,7 @@ def operating_user() -> str:
         return "unknown"
 
 
-def _resolve(settings: Settings, desk: Desk, decision: Decision) -> None:
+def _resolve(settings: Settings, desk: Ledger, decision: Decision) -> None:
     now = desk.clock()
     rules = Rules(
         quiet_s=settings.store.settle_quiet_s,

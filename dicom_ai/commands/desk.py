@@ -5,27 +5,17 @@ What this is not: the service's own way in (`groundwork.prepare` makes and migra
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Engine, make_url
 
 from dicom_ai.errors import SettingsError
-from dicom_ai.ports import Enqueue
+from dicom_ai.ledger import Ledger
 from dicom_ai.settings import Settings
 from dicom_ai.store.database import open_engine, revisions
 
 START_FIRST = "start the service once with `dicom-ai serve`, or put a site file into force with `dicom-ai apply`"
-
-
-@dataclass(frozen=True)
-class Desk:
-    """The ledger, the engine's enqueue and a clock of aware times: enough to act as the service does."""
-
-    engine: Engine
-    enqueue: Enqueue
-    clock: Callable[[], datetime]
 
 
 @contextmanager
@@ -55,7 +45,7 @@ def reading(settings: Settings) -> Iterator[Engine]:
 
 
 @contextmanager
-def acting(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Desk]:
+def acting(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Ledger]:
     """The ledger with the engine's enqueue: rows and jobs of a command commit together, as the service's do.
 
     Raises:
@@ -66,7 +56,7 @@ def acting(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Desk]:
     with reading(settings) as opened:
         client = engine.client(settings.database_url)
         try:
-            yield Desk(opened, engine.enqueuer(client), clock)
+            yield Ledger(opened, engine.enqueuer(client), clock)
         finally:
             client.destroy()
 

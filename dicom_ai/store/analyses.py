@@ -192,9 +192,10 @@ def analysis(connection: Connection, key: str) -> Analysis | None:
 
 
 def results_of(connection: Connection, key: str, kind: str) -> list[dict[str, Any]]:
-    """Result objects of an analysis, as mappings with uid, sop_class, digest, in order of their UIDs' creation."""
+    """Result objects of an analysis, as mappings with uid, sop_class, digest, always in the same order."""
     c = tables.results.c
     query = select(c.uid, c.sop_class, c.digest).where(c.analysis == key, c.kind == kind)
+    query = query.order_by(c.created_at, c.uid)  # PostgreSQL promises none
     return [dict(row) for row in connection.execute(query).mappings()]
 
 

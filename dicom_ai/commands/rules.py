@@ -133,7 +133,7 @@ def _print_groups(answers: Sequence[Mapping[str, Any]], name: str) -> None:
     groups: dict[tuple[str, str], list[str]] = {}
     for answer in answers:
         groups.setdefault((_verdict(answer), _why(answer)), []).append(answer["file"])
-    sys.stdout.write(f"Before {name}:\n")
+    sys.stdout.write(f"What {name} says:\n")
     for (verdict, why), files in groups.items():
         sys.stdout.write("\n".join([f"\n{verdict}", *(f"    {file}" for file in files), why]).rstrip() + "\n")
 

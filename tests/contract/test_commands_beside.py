@@ -187,7 +187,8 @@ def commands_of(group: Any, before: str = "") -> Iterator[str]:
 def at_work(folder: Path, database_url: str) -> Iterator[tuple[Place, PatientScanner]]:
     """A service with studies on their way and a conflict, at work as long as its PACS keeps its first answer back."""
     with Simulated(folder / "pacs", is_held=True) as pacs:
-        one = Service(folder / "service", database_url=database_url, DICOM_AI_DELIVER__RESPONSE_TIMEOUT_S="600")
+        patient = {"DICOM_AI_DELIVER__CONNECT_TIMEOUT_S": "60", "DICOM_AI_DELIVER__RESPONSE_TIMEOUT_S": "600"}
+        one = Service(folder / "service", database_url=database_url, **patient)
         place = Place(one, folder, pacs)
         place.files.mkdir()
         (still,) = exam("lung", seed=3, patient=patient_of(3), content=(Shot(frozenset({"b_lines"})),))

@@ -15,7 +15,7 @@ from dicom_ai.kept import CropOutcome, Kept
 from dicom_ai.ledger import Ledger
 from dicom_ai.store import analyses
 from dicom_ai.store.database import read, write
-from dicom_ai.store.files import ObjectStore
+from dicom_ai.store.files import ORPHAN_AGE_S, ObjectStore
 from dicom_ai.store.workfiles import WorkFiles
 
 _PASSING = ("decoder_died", "decode_timeout")  # of an object that was cropped once: the machine's fault, not its own
@@ -108,6 +108,10 @@ class Evidence:
         """Remove the work files of a set whose analysis stands."""
         for member in found.members:
             self._work.remove(_name(member, model))
+
+    def sweep(self) -> None:
+        """Remove the work files of sets that ended otherwise than by a report."""
+        self._work.sweep(ORPHAN_AGE_S)
 
     def _outcome(self, member: analyses.Member) -> CropOutcome | None:
         with read(self._ledger.engine) as connection:

@@ -96,6 +96,7 @@ class Story:
         with read(parts.ledger.engine) as connection:
             standing = analyses.analysis_of_set(connection, set_id)
         if standing is not None:
+            self._evidence.forget(found, model)  # the process may have died between the commit and this
             return standing.key
         now = parts.ledger.clock()
         case = self._evidence.case(found, model, now.astimezone(self._zone))
@@ -158,6 +159,7 @@ class Story:
         """
         parts, now = self._parts, self._parts.ledger.clock()
         enqueue = parts.ledger.enqueue
+        self._evidence.sweep()
         unwatched = self.looks.find(jobs("settle").values())
         with read(parts.ledger.engine) as connection:
             deadly = set(analyses.unanswered_sets(connection)) & set(poison("analyse").values())

@@ -7,6 +7,7 @@ its name is made of digests, and it is removed when the analysis stands.
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -57,10 +58,13 @@ class WorkFiles:
 
     def sweep(self, older_s: float) -> int:
         """Remove what has not been touched for `older_s` seconds: of sets that ended; return how many."""
-        old = [path for path in self._folder.iterdir() if path.stat().st_mtime < time.time() - older_s]
-        for path in old:
-            path.unlink(missing_ok=True)
-        return len(old)
+        oldest, n_old = time.time() - older_s, 0
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # its set has just ended
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+                    n_old += 1
+        return n_old
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.npz"

@@ -119,6 +119,22 @@ def test_a_lost_work_file_is_made_again_with_the_same_result(
     assert len(told[0][2]) == 2
 
 
+def test_work_files_left_by_a_death_after_the_commit_are_removed(
+    tmp_path: Path, cropper: Cropper, model: Installed, study: Exam
+) -> None:
+    work = workplace(tmp_path, cropper, [model])
+    work.receive(*study)
+    set_id = work.closed_set()
+    for step in (work.story.crop, work.story.classify):
+        step(set_id, model.card.digest)
+    left = {path: path.read_bytes() for path in work_files(work)}
+    key = work.story.report(set_id, model.card.digest)
+    for path, content in left.items():
+        path.write_bytes(content)
+    assert work.story.report(set_id, model.card.digest) == key
+    assert work_files(work) == []
+
+
 class Counting(Classifier):
     """Counts what it is shown."""
 

@@ -342,13 +342,13 @@ def test_a_slow_line_is_not_a_missing_response(tmp_path):
     def take_little(event):
         event.assoc.dul.socket.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 
-    handlers = [(evt.EVT_CONN_OPEN, take_little), (evt.EVT_PDU_RECV, lambda event: time.sleep(0.005))]
+    handlers = [(evt.EVT_CONN_OPEN, take_little), (evt.EVT_PDU_RECV, lambda event: time.sleep(0.012))]
     with odd_peer(*handlers) as address:
         begin = time.monotonic()
-        outcomes = deliver(address, [one], Deliver(connect_timeout_s=10, response_timeout_s=0.8))
+        outcomes = deliver(address, [one], Deliver(connect_timeout_s=10, response_timeout_s=2.0))
         elapsed = time.monotonic() - begin
     assert outcomes == [Outcome(0, 0, "sent")]
-    assert elapsed > 1.2, "the line was not slow enough to show anything"
+    assert elapsed > 2.5, "the line was not slow enough to show anything"
 
 
 # ---------------------------------------------------------------- our own store

@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -38,10 +38,11 @@ def running(supervisor: Supervisor) -> Iterator[threading.Thread]:
 def child_of_ours(name: str) -> int:
     """Process id of a role that this process started."""
     for task in Path("/proc/self/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if b"dicom_ai.service" in command and name.encode() in command:
-                return int(pid)
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread or a process that has just ended
+            for pid in (task / "children").read_text().split():
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if b"dicom_ai.service" in command and name.encode() in command:
+                    return int(pid)
     raise AssertionError(f"no role {name}")
 
 

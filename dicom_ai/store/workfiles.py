@@ -25,6 +25,9 @@ def work_folder(data: Path) -> Path:
     return data / "spool" / "work"
 
 
+_WRITING_S = 5.0  # a file that is being written is younger
+
+
 class WorkFiles:
     """Kept pixels and heat of the objects in work."""
 
@@ -53,8 +56,12 @@ class WorkFiles:
         return kept, heat
 
     def remove(self, name: str) -> None:
-        """Remove a work file if there is one."""
+        """Remove a work file if there is one, and what a process that was killed while it wrote one left."""
         self._path(name).unlink(missing_ok=True)
+        for path in self._folder.glob(f"{name}.*.part"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - _WRITING_S:
+                    path.unlink()
 
     def sweep(self, older_s: float) -> int:
         """Remove what has not been touched for `older_s` seconds: of sets that ended; return how many."""

@@ -60,3 +60,14 @@ def test_sweep_removes_what_nobody_touched(folder: Path) -> None:
     assert work.sweep(900) == 2
     assert work.load("old", OUTCOME) is None
     assert work.load("young", OUTCOME) is not None
+
+
+def test_a_half_written_file_goes_with_its_own_unless_it_is_being_written(tmp_path):
+    files = WorkFiles(tmp_path)
+    left, young, other = tmp_path / "a.0001.part", tmp_path / "a.0002.part", tmp_path / "b.0003.part"
+    for path in (left, young, other):
+        path.write_bytes(b"half")
+    for path in (left, other):
+        os.utime(path, (0, 0))
+    files.remove("a")
+    assert sorted(tmp_path.iterdir()) == [young, other]

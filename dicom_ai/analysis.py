@@ -22,6 +22,7 @@ from dicom_ai import __version__
 from dicom_ai.classify.catalogue import Installed, active, installed
 from dicom_ai.classify.runtime import Classifier
 from dicom_ai.crop.cropper import Cropper
+from dicom_ai.crop.policy import Policy
 from dicom_ai.errors import CardMismatch, ModelError, ResourceError, UnreadableInstance
 from dicom_ai.finding import FrameScore, image_score
 from dicom_ai.inflate import is_deflated, read_deflated
@@ -31,9 +32,10 @@ from dicom_ai.log import get_logger
 from dicom_ai.report import content as report
 from dicom_ai.report.code import class_terms
 from dicom_ai.report.uid import analysis_key
+from dicom_ai.settings import Settings
 from dicom_ai.store.site_id import SiteId
 
-PIPELINE_VERSION = "1"
+PIPELINE_VERSION = "2"
 """Part of the analysis key: raised whenever decoding, cropping or scoring may answer differently."""
 
 _FOREIGN = (InvalidDicomError, OSError, ValueError, KeyError, EOFError, RecursionError, NotImplementedError)
@@ -41,6 +43,16 @@ _LAST_RECEIVED = 0x00280011  # Columns: the receiver looks at nothing behind it
 _PIXELS = 0x7FE00008
 
 Heat = Mapping[int, npt.NDArray[np.uint8]]
+
+
+def cropper_of(settings: Settings) -> Cropper:
+    """The pool of decoding children as the settings want it."""
+    crop = settings.crop
+    policy = Policy(deflated=settings.receive.deflated, unlisted=crop.unlisted, blank=crop.blank)
+    return Cropper(
+        children=crop.children, memory_mib=crop.memory_mib, timeout_s=crop.timeout_s, recycle_after=crop.recycle_after,
+        policy=policy,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

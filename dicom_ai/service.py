@@ -168,7 +168,7 @@ def _keeper(settings: Settings, opened: Engine, site: SiteReader, enqueue: Enque
 def work_role(settings: Settings) -> None:
     """Crop, classify, report and deliver until told to stop."""
     from dicom_ai import workflow
-    from dicom_ai.crop.cropper import Cropper
+    from dicom_ai.analysis import cropper_of
     from dicom_ai.delivery import Courier
     from dicom_ai.ledger import Ledger
     from dicom_ai.story import Parts, Story
@@ -179,7 +179,7 @@ def work_role(settings: Settings) -> None:
     ledger = Ledger(opened, engine.enqueuer(client), _now)
     files, site = _files(settings, "work", 0), SiteReader(opened)
     with (
-        Cropper(**settings.crop.model_dump(), deflated=settings.receive.deflated) as cropper,
+        cropper_of(settings) as cropper,
         seated(settings.database_url, engine.place(settings.database_url)) as seat,
     ):
         analyst = _analyst(settings, cropper)

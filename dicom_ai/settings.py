@@ -75,12 +75,19 @@ class Store(Section):
 
 
 class Crop(Section):
-    """The decoding children."""
+    """The decoding children, and what they may decide without a person."""
 
     children: int = Field(1, ge=1, le=64, description="decoding processes")
     memory_mib: int = Field(1536, ge=768, description="address space of one decoding process, MiB")
     timeout_s: float = Field(120.0, gt=0, description="wall clock of one object, seconds")
     recycle_after: int = Field(200, ge=1, description="a decoding process is replaced after this many objects")
+    unlisted: Literal["witnesses", "quarantine"] = Field(
+        "witnesses", description="a device outside the layout catalogue: decided by region and picture, or quarantined"
+    )
+    blank: Literal["static", "never"] = Field(
+        "static", description="small text standing still over a clip is painted black, or quarantined like other text"
+    )
+    approvals: int = Field(1, ge=1, le=2, description="people who must approve a keep polygon before it counts")
 
 
 class Classify(Section):

@@ -72,7 +72,7 @@ def screen_case(drawn: Phantom, layout: str, *, good: bool) -> Case | None:
     vote = RegionVote(((x0, y0, x1 + 1, y1 + 1),), None, 1)
     support = picture_support(shown.frames.max(axis=0))
     rows, columns = shown.sector_mask.shape
-    outcome = decide(vote, support, size=(rows, columns), frames=len(shown.frames))
+    outcome = decide(vote, None, support, size=(rows, columns), frames=len(shown.frames))
     if outcome.box is None:
         return None
     whole = replace(drawn, frames=shown.frames, twin=shown.twin, signs=shown.signs)

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from dicom_ai.analysis import Analyst, Case, Examined, Heat, header
+from dicom_ai.analysis import Analyst, Case, Examined, Heat, cropper_of, header
 from dicom_ai.classify.catalogue import Installed, installed, read_installed
 from dicom_ai.classify.routing import Route, route, rows_of
 from dicom_ai.classify.runtime import Classifier
@@ -74,7 +74,7 @@ def analyse(request: Request, settings: Settings, *, as_json: bool) -> int:
     paths = files_of(request.paths)
     request.out.mkdir(parents=True, exist_ok=True)
     with (
-        Cropper(**settings.crop.model_dump(), deflated=settings.receive.deflated) as cropper,
+        cropper_of(settings) as cropper,
         TemporaryDirectory(prefix="dicom-ai-") as folder,
     ):
         run = _Run(request, settings, cropper, WorkFiles(Path(folder)))

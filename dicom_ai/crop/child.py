@@ -1,8 +1,9 @@
 """The decoding child: one process that reads objects, decides and crops, so that only kept pixels leave it.
 
-    python -m dicom_ai.crop.child MEMORY_MIB [deflated]
+    python -m dicom_ai.crop.child MEMORY_MIB [POLICY]
 
-It says {"ready": true} once. Requests are JSON lines on stdin, {"path", "frame_limit"}. Every answer on stdout is one
+POLICY is the JSON of `policy.Policy`. It says {"ready": true} once. Requests are JSON lines on stdin,
+{"path", "frame_limit", "layouts"}; the layouts are those that people approved. Every answer on stdout is one
 JSON line {"outcome", "shape", "frame_numbers", "bytes"} followed by that many raw bytes (uint8 T, h, w, C). The process
 has a limit on its address space, writes no file, leaves no core, and ends with its parent. What this is not: a place
 for models; a decoder crashing on a hostile object must not take the device with it, so torch is never imported here.
@@ -18,35 +19,26 @@ import signal
 import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
 
-from dicom_ai.crop.colour import Frame
-from dicom_ai.crop.decision import decide
-from dicom_ai.crop.emit import kept
-from dicom_ai.crop.frames import PLUGINS, VIDEO, iter_frames
-from dicom_ai.crop.region import region_vote
-from dicom_ai.crop.support import Support, picture_support
+from dicom_ai.crop.catalogue import Layout
+from dicom_ai.crop.examine import Asked, examine
+from dicom_ai.crop.frames import PLUGINS
+from dicom_ai.crop.policy import Policy
 from dicom_ai.crop.video import CAPTURE_OPTIONS
-from dicom_ai.errors import InputError, NotAnalysable, UnreadableInstance, UnsupportedPixels
+from dicom_ai.errors import InputError, UnreadableInstance, UnsupportedPixels
 from dicom_ai.inflate import is_deflated, open_deflated
 from dicom_ai.instance import Instance
-from dicom_ai.kept import CropOutcome, Kept, sampled_frames
-
-LOOKED_AT = 24
-"""Most frames of a clip in which the picture is looked for: enough to light every part of a moving picture."""
-
-HELD_BYTES = 64 << 20
-"""Frames to keep are held from the look at the picture, so that nothing is decoded twice, up to this much."""
+from dicom_ai.kept import CropOutcome, Kept
 
 _COMPLAINT = re.compile(rb"^\[(?:h264|hevc|mpeg[12]video) @ ", re.MULTILINE)
 """A line that FFmpeg's decoders print where a picture is damaged; they conceal the damage and go on."""
@@ -86,15 +78,12 @@ class Ear:
         return _COMPLAINT.search(said) is not None
 
 
-def crop(
-    path: Path, frame_limit: int, *, deflated: bool = False, heard: Callable[[], bool] = _hears_nothing
-) -> tuple[CropOutcome, Kept | None]:
+def crop(path: Path, asked: Asked, heard: Callable[[], bool] = _hears_nothing) -> tuple[CropOutcome, Kept | None]:
     """Read one DICOM file, decide and crop.
 
     Args:
         path: of a DICOM file with preamble and file meta information.
-        frame_limit: most frames to keep, >= 1.
-        deflated: deflated data sets may be unfolded.
+        asked: how many frames, under which policy, with which approved layouts.
         heard: whether a video decoder complained since it was last asked.
 
     Returns:
@@ -103,9 +92,9 @@ def crop(
     instance = None
     try:
         with path.open("rb", buffering=0) as file:
-            ds = _read(_WithinFile(file), deflated=deflated)
+            ds = _read(_WithinFile(file), deflated=asked.policy.deflated)
             instance = _instance(ds)
-            return _crop(ds, instance, frame_limit, heard)
+            return examine(ds, instance, asked, heard)
     except MemoryError:
         return _refused("decoder_died", instance), None
     except OSError:
@@ -160,67 +149,6 @@ def _read(stream: BinaryIO, *, deflated: bool) -> Dataset:
     return ds
 
 
-def _crop(
-    ds: Dataset, instance: Instance, frame_limit: int, heard: Callable[[], bool]
-) -> tuple[CropOutcome, Kept | None]:
-    if instance.is_own_result:
-        raise NotAnalysable(reason="own_result")
-    if not instance.is_ultrasound:
-        raise NotAnalysable(reason="not_ultrasound")
-    if ds.file_meta.TransferSyntaxUID not in PLUGINS:
-        raise UnsupportedPixels(reason="unsupported_syntax")
-    if not instance.rows or not instance.columns or "PixelData" not in ds:
-        raise UnsupportedPixels("no pixels")
-    size = instance.rows, instance.columns
-    vote = region_vote(ds)
-    if vote.reason is not None:  # decided without decoding a pixel
-        return decide(vote, None, size=size, frames=instance.frames), None
-    numbers = sampled_frames(instance.frames, frame_limit)
-    is_small = len(numbers) * instance.rows * instance.columns * int(ds.get("SamplesPerPixel") or 3) <= HELD_BYTES
-    look, held = _Look(instance.frames), {}
-    for number, frame in _decoded(ds, {*look.numbers, *(numbers if is_small else ())}, heard):
-        look.at(number, frame)
-        if is_small and number in numbers:
-            held[number] = frame
-    outcome = decide(vote, look.support(), size=size, frames=instance.frames, single=look.single)
-    if outcome.status != "cropped":
-        return outcome, None
-    frames = held.values() if is_small else (frame for _, frame in _decoded(ds, numbers, heard))
-    return outcome, kept(frames, numbers, outcome)
-
-
-def _decoded(ds: Dataset, numbers: Iterable[int], heard: Callable[[], bool]) -> Iterator[tuple[int, Frame]]:
-    """Frames with their one-based numbers, ascending; a video in which damage was concealed ends as an error."""
-    heard()  # what was said of the object before does not count
-    wanted = sorted(numbers)
-    yield from zip(wanted, iter_frames(ds, wanted), strict=True)
-    if ds.file_meta.TransferSyntaxUID in VIDEO and heard():
-        raise UnsupportedPixels("the video decoder found damage")
-
-
-class _Look:
-    """The picture over time, and for a clip in its first, middle and last frame on their own."""
-
-    def __init__(self, frames: int) -> None:
-        self.numbers = sorted({round(at) for at in np.linspace(1, frames, LOOKED_AT)})
-        self.single: list[Support | None] = []
-        self._on_their_own = {1, self.numbers[len(self.numbers) // 2], frames} if frames > 1 else set()
-        self._brightest: npt.NDArray[np.uint8] | None = None
-
-    def at(self, number: int, frame: Frame) -> None:
-        """Take in one frame, if it is one of those looked at."""
-        if number not in self.numbers:
-            return
-        grey = np.ascontiguousarray(frame.max(axis=2))
-        self._brightest = grey if self._brightest is None else np.maximum(self._brightest, grey)
-        if number in self._on_their_own:
-            self.single.append(picture_support(grey))
-
-    def support(self) -> Support | None:
-        """The picture in the brightest value of each pixel."""
-        return None if self._brightest is None else picture_support(self._brightest)
-
-
 def _answer(out: BinaryIO, outcome: CropOutcome, pixels: Kept | None) -> None:
     header: dict[str, Any] = {"outcome": outcome.row(), "shape": [], "frame_numbers": [], "bytes": 0}
     if pixels is not None:
@@ -247,7 +175,7 @@ def _confine(memory_mib: int) -> None:
     warnings.simplefilter("ignore")  # warnings quote element values
 
 
-def main(memory_mib: int, *, deflated: bool) -> None:
+def main(memory_mib: int, policy: Policy) -> None:
     """Answer requests until stdin ends."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever a codec prints must not mix with the answers
@@ -257,8 +185,13 @@ def main(memory_mib: int, *, deflated: bool) -> None:
     out.flush()
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        _answer(out, *crop(Path(request["path"]), int(request["frame_limit"]), deflated=deflated, heard=ear.heard))
+        layouts = tuple(Layout.of(row) for row in request["layouts"])
+        asked = Asked(int(request["frame_limit"]), policy, layouts)
+        _answer(out, *crop(Path(request["path"]), asked, ear.heard))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1536, deflated="deflated" in sys.argv[2:])
+    main(
+        int(sys.argv[1]) if len(sys.argv) > 1 else 1536,
+        Policy(**json.loads(sys.argv[2])) if len(sys.argv) > 2 else Policy(),
+    )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from dicom_ai.crop.catalogue import Layout
+from dicom_ai.crop.policy import USUAL, Policy
 from dicom_ai.kept import CropOutcome, Kept
 
 LEAST_MEMORY_MIB = 768
@@ -47,14 +50,14 @@ class _Child:
         self.objects = 0
         self._is_ready = False
 
-    def crop(self, path: Path, frame_limit: int, seconds: float) -> tuple[CropOutcome, Kept | None]:
+    def crop(self, request: dict[str, Any], seconds: float) -> tuple[CropOutcome, Kept | None]:
         """Send one request and read its answer within so many seconds."""
         assert self.process.stdin is not None  # noqa: S101 - for the type checker: both pipes are ours
         self._wait_until_ready()
         self.objects += 1
         deadline = time.monotonic() + seconds
         try:
-            self.process.stdin.write(json.dumps({"path": str(path), "frame_limit": frame_limit}).encode() + b"\n")
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
         except OSError as exc:
             raise _ChildDied from exc
         header, rest = self._header(deadline)
@@ -127,13 +130,13 @@ class Cropper:
         memory_mib: limit on the address space of each, >= 768.
         timeout_s: longest time for one object, in seconds.
         recycle_after: objects after which a child is replaced, >= 1.
-        deflated: whether deflated data sets may be unfolded; if not, they are "unsupported_syntax".
+        policy: what the site allows.
     """
 
     def __init__(
-        self, *, children: int, memory_mib: int, timeout_s: float, recycle_after: int, deflated: bool = False
+        self, *, children: int, memory_mib: int, timeout_s: float, recycle_after: int, policy: Policy = USUAL
     ) -> None:
-        self._options = (str(max(memory_mib, LEAST_MEMORY_MIB)), *(("deflated",) if deflated else ()))
+        self._options = (str(max(memory_mib, LEAST_MEMORY_MIB)), json.dumps(policy.row()))
         self._timeout_s = timeout_s
         self._recycle_after = recycle_after
         self._idle: list[_Child] = []
@@ -143,35 +146,38 @@ class Cropper:
         # A child dies with the thread that started it (PR_SET_PDEATHSIG), so one thread starts them all and stays.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="crop-starter")
 
-    def crop(self, path: Path, frame_limit: int) -> tuple[CropOutcome, Kept | None]:
+    def crop(self, path: Path, frame_limit: int, layouts: Sequence[Layout] = ()) -> tuple[CropOutcome, Kept | None]:
         """Crop one DICOM file in a child; safe to call from many threads.
 
         Args:
             path: of a DICOM file with preamble and file meta information.
             frame_limit: most frames to keep, >= 1.
+            layouts: entries of the catalogue that people approved, the latest first.
 
         Returns:
             The outcome, and the kept pixels exactly when its status is "cropped". An object on which two
             children died, or one ran out of time, is quarantined as "decoder_died" or "decode_timeout"; the next
             object is not harmed.
         """
+        rows = [layout.row() for layout in layouts]
+        request = {"path": str(path), "frame_limit": frame_limit, "layouts": rows}
         left = self._timeout_s  # for all attempts together
         with self._places:
             for _ in range(_DEATHS):
                 child = self._take()
                 begin = time.monotonic()
                 try:
-                    return self._crop(child, path, frame_limit, left)
+                    return self._crop(child, request, left)
                 except _TimeIsUp:
                     return CropOutcome("quarantined", "decode_timeout", 0, 0, 0), None
                 except _ChildDied:
                     left = max(0.0, left - (time.monotonic() - begin))
         return CropOutcome("quarantined", "decoder_died", 0, 0, 0), None
 
-    def _crop(self, child: _Child, path: Path, frame_limit: int, seconds: float) -> tuple[CropOutcome, Kept | None]:
+    def _crop(self, child: _Child, request: dict[str, Any], seconds: float) -> tuple[CropOutcome, Kept | None]:
         is_fit = False
         try:
-            answer = child.crop(path, frame_limit, seconds)
+            answer = child.crop(request, seconds)
             is_fit = child.objects < self._recycle_after
             return answer
         finally:

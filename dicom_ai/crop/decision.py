@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dicom_ai.crop.catalogue import Layout
 from dicom_ai.crop.polygon import box_of, polygons_of, rectangle
 from dicom_ai.crop.region import RegionVote
 from dicom_ai.crop.support import Support
@@ -37,6 +38,7 @@ MARGIN = 2
 
 def decide(
     vote: RegionVote,
+    layout: Layout | None,
     support: Support | None,
     *,
     size: tuple[int, int],
@@ -47,6 +49,7 @@ def decide(
 
     Args:
         vote: what the object states.
+        layout: the entry of the catalogue for its device and frame size, if there is one.
         support: what its pixels show (for a clip, over time); None when nothing was found or looked for.
         size: rows and columns of the frame.
         frames: NumberOfFrames.
@@ -57,10 +60,12 @@ def decide(
     """
     rows, columns = size
     if vote.reason is not None:
-        return _refused(vote.reason, vote, None, size=size, frames=frames)
+        return _refused(vote.reason, (vote, layout, None), size=size, frames=frames)
     if support is None:
-        return _refused("no_picture", vote, None, size=size, frames=frames)
+        return _refused("no_picture", (vote, layout, None), size=size, frames=frames)
     picture = mask_of(support.polygons, rows, columns)
+    if layout is not None:
+        picture &= mask_of(layout.keep, rows, columns)
     windows = [mask_of([rectangle(box)], rows, columns) for box in vote.boxes]
     region = np.logical_or.reduce(windows)
     common = float((picture & region).sum())
@@ -71,22 +76,26 @@ def decide(
     }
     reason = _disagreement(said)
     if reason is not None:
-        return _refused(reason, vote, said, size=size, frames=frames)
+        return _refused(reason, (vote, layout, said), size=size, frames=frames)
     keep = tuple(polygon for window in windows for polygon in _inner(picture & window))
     box = box_of(mask_of(keep, rows, columns))
     if box is None:
-        return _refused("no_picture", vote, said, size=size, frames=frames)
-    return CropOutcome("cropped", None, rows, columns, frames, keep=keep, box=box, votes=_votes(vote, said))
+        return _refused("no_picture", (vote, layout, said), size=size, frames=frames)
+    return CropOutcome("cropped", None, rows, columns, frames, keep=keep, box=box, votes=_votes(vote, layout, said))
 
 
-def _votes(vote: RegionVote, said: dict[str, Any] | None) -> dict[str, Any]:
-    return {"regions": vote.row(), "layout": None, "support": said}
+def _votes(vote: RegionVote, layout: Layout | None, said: dict[str, Any] | None) -> dict[str, Any]:
+    return {"regions": vote.row(), "layout": layout and layout.name, "support": said}
 
 
 def _refused(
-    reason: str, vote: RegionVote, said: dict[str, Any] | None, *, size: tuple[int, int], frames: int
+    reason: str,
+    said: tuple[RegionVote, Layout | None, dict[str, Any] | None],
+    *,
+    size: tuple[int, int],
+    frames: int,
 ) -> CropOutcome:
-    return CropOutcome("quarantined", reason, *size, frames, votes=_votes(vote, said))
+    return CropOutcome("quarantined", reason, *size, frames, votes=_votes(*said))
 
 
 def _disagreement(said: dict[str, Any]) -> str | None:

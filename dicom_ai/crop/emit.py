@@ -5,11 +5,13 @@ second opinion; `outcome.keep` alone says which pixels travel.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dicom_ai.kept import CropOutcome, Kept, mask_of
+from dicom_ai.kept import Box, CropOutcome, Kept, mask_of
 
 
 def kept(frames: Iterable[npt.NDArray[np.uint8]], frame_numbers: Sequence[int], outcome: CropOutcome) -> Kept:
@@ -55,3 +57,14 @@ def full_frame(kept: Kept, index: int) -> npt.NDArray[np.uint8]:
     screen = np.zeros((outcome.rows, outcome.columns, kept.frames.shape[3]), np.uint8)
     screen[y0:y1, x0:x1] = kept.frames[index]
     return screen
+
+
+def blanked(kept: Kept, boxes: Sequence[Box], votes: dict[str, Any]) -> Kept:
+    """The same pixels with further boxes (full-frame pixels, half open) set to zero in place, and the votes so far."""
+    outcome = replace(kept.outcome, blanked=(*kept.outcome.blanked, *boxes), votes=votes)
+    if outcome.box is None:
+        raise ValueError("only a cropped outcome has pixels")
+    x, y = outcome.box[:2]
+    for x0, y0, x1, y1 in boxes:
+        kept.frames[:, max(0, y0 - y) : max(0, y1 - y), max(0, x0 - x) : max(0, x1 - x)] = 0
+    return Kept(kept.frames, kept.frame_numbers, outcome)

@@ -273,7 +273,9 @@ def started():
 
 def test_answer_is_one_line_and_as_many_bytes_as_it_says_without_identity(sound):
     with started() as child:
-        out, _ = child.communicate(json.dumps({"path": str(sound), "frame_limit": 4}).encode() + b"\n", timeout=30)
+        out, _ = child.communicate(
+            json.dumps({"path": str(sound), "frame_limit": 4, "layouts": []}).encode() + b"\n", timeout=30
+        )
     ready, line, raw = out.split(b"\n", 2)
     assert json.loads(ready) == {"ready": True}
     header = json.loads(line)
@@ -290,7 +292,7 @@ def test_child_never_imports_torch():
 
 def test_child_is_confined(sound):
     with started() as child:
-        child.stdin.write(json.dumps({"path": str(sound), "frame_limit": 1}).encode() + b"\n")
+        child.stdin.write(json.dumps({"path": str(sound), "frame_limit": 1, "layouts": []}).encode() + b"\n")
         child.stdin.flush()
         child.stdout.readline()
         limits = Path(f"/proc/{child.pid}/limits").read_text()

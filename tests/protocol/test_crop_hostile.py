@@ -15,6 +15,8 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 
 from dicom_ai.crop.emit import full_frame
+from dicom_ai.crop.examine import Asked
+from dicom_ai.crop.policy import Policy
 from dicom_ai.kept import mask_of
 from tests import streams
 from tests.deflating import MIB, deflated, element
@@ -38,7 +40,7 @@ WIDE = 8000
 
 @pytest.fixture(scope="module")
 def crop():
-    with cropper(memory_mib=768, timeout_s=20.0, deflated=True) as real:
+    with cropper(memory_mib=768, timeout_s=20.0, policy=Policy(deflated=True)) as real:
         yield real
 
 
@@ -121,13 +123,13 @@ def test_video_comes_back_exactly(tmp_path, crop):
 
 
 def test_what_is_too_much_to_hold_is_decoded_again(tmp_path, monkeypatch):
-    from dicom_ai.crop import child
+    from dicom_ai.crop import child, examine
 
     ds, _ = video()
     path = saved(tmp_path, ds)
-    outcome, held = child.crop(path, 4)
-    monkeypatch.setattr(child, "HELD_BYTES", 0)
-    again, decoded = child.crop(path, 4)
+    outcome, held = child.crop(path, Asked(4))
+    monkeypatch.setattr(examine, "HELD_BYTES", 0)
+    again, decoded = child.crop(path, Asked(4))
     assert outcome == again
     assert np.array_equal(held.frames, decoded.frames)
 
@@ -185,7 +187,7 @@ def hanging(tmp_path, name):
 def test_honest_but_slow_ends_by_the_clock(tmp_path):
     # two gigabytes unfolded, the pixels of a clip that its header describes truly
     slow = bomb(tmp_path, pixels_mib=1900, Rows=1000, Columns=1000, NumberOfFrames=1900)
-    with cropper(timeout_s=0.3, deflated=True) as crop:
+    with cropper(timeout_s=0.3, policy=Policy(deflated=True)) as crop:
         assert crop.crop(slow, 16)[0].reason == "decode_timeout"
 
 

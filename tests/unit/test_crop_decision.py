@@ -20,7 +20,7 @@ def support(*boxes, confidence=0.97):
 
 
 def test_agreeing_witnesses_keep_their_common_part_less_a_margin():
-    outcome = decide(vote(REGION), support((150, 30, 650, 500)), size=SIZE, frames=1)
+    outcome = decide(vote(REGION), None, support((150, 30, 650, 500)), size=SIZE, frames=1)
     assert (outcome.status, outcome.reason) == ("cropped", None)
     mask = mask_of(outcome.keep, *SIZE)
     common = mask_of([rectangle((152, 52, 648, 498))], *SIZE)
@@ -45,7 +45,7 @@ def test_agreeing_witnesses_keep_their_common_part_less_a_margin():
     ],
 )
 def test_anything_else_is_quarantined_with_its_reason(said, shown, reason):
-    outcome = decide(said, shown, size=SIZE, frames=1)
+    outcome = decide(said, None, shown, size=SIZE, frames=1)
     assert (outcome.status, outcome.reason, outcome.keep, outcome.box) == ("quarantined", reason, (), None)
 
 
@@ -58,13 +58,15 @@ def test_anything_else_is_quarantined_with_its_reason(said, shown, reason):
     ],
 )
 def test_frames_of_a_clip_must_agree_with_the_clip(single, status):
-    outcome = decide(vote(REGION), support(REGION), size=SIZE, frames=30, single=single)
+    outcome = decide(vote(REGION), None, support(REGION), size=SIZE, frames=30, single=single)
     assert outcome.status == status
     assert outcome.reason == (None if status == "cropped" else "witnesses_disagree")
 
 
 def test_dual_view_keeps_two_polygons_that_do_not_cross_the_divider():
-    outcome = decide(vote((10, 50, 400, 550), (400, 50, 790, 550)), support((20, 60, 780, 540)), size=SIZE, frames=1)
+    outcome = decide(
+        vote((10, 50, 400, 550), (400, 50, 790, 550)), None, support((20, 60, 780, 540)), size=SIZE, frames=1
+    )
     assert len(outcome.keep) == 2
     assert not mask_of(outcome.keep, *SIZE)[:, 398:402].any()
 
@@ -75,7 +77,7 @@ def test_nothing_outside_either_witness_is_ever_kept():
     for _ in range(60):
         x, y = np.sort(random.integers(0, 800, 2)), np.sort(random.integers(0, 600, 2))
         shown = (int(x[0]), int(y[0]), int(x[1]) + 2, int(y[1]) + 2)
-        outcome = decide(vote(REGION), support(shown), size=SIZE, frames=1)
+        outcome = decide(vote(REGION), None, support(shown), size=SIZE, frames=1)
         mask = mask_of(outcome.keep, *SIZE)
         assert not (mask & ~mask_of([rectangle(shown)], *SIZE)).any(), (shown, "seed 11")
         assert not (mask & ~mask_of([rectangle(REGION)], *SIZE)).any(), (shown, "seed 11")
@@ -84,7 +86,7 @@ def test_nothing_outside_either_witness_is_ever_kept():
 
 
 def test_votes_are_small_json_and_survive_the_row():
-    outcome = decide(vote(REGION), support(REGION), size=SIZE, frames=1)
+    outcome = decide(vote(REGION), None, support(REGION), size=SIZE, frames=1)
     assert outcome.votes is not None
     assert set(outcome.votes) == {"regions", "layout", "support"}
     assert outcome.votes["support"] | {"steady": 1.0, "inside": 1.0} == outcome.votes["support"]

@@ -37,7 +37,7 @@ def test_sector_is_kept_and_no_furniture(layout, name, seed):
     x0, y0, x1, y1 = made.region
     vote = RegionVote(((x0, y0, x1 + 1, y1 + 1),), None, 1)
     grey = made.frames[0]
-    outcome = decide(vote, picture_support(grey), size=(grey.shape[0], grey.shape[1]), frames=1)
+    outcome = decide(vote, None, picture_support(grey), size=(grey.shape[0], grey.shape[1]), frames=1)
     assert outcome.status == "cropped"
     mask = mask_of(outcome.keep, *grey.shape)
     assert (mask & made.sector_mask).sum() / (mask | made.sector_mask).sum() >= 0.95

@@ -327,8 +327,9 @@ def test_the_service_itself_ran_every_step_and_once(ran: Ran) -> None:
 
 def test_every_object_went_out_once(ran: Ran) -> None:
     assert set(Counter(uid for uid, _ in ran.pacs.wire).values()) == {1}
-    (least,) = ran.service.select("SELECT min(attempts) FROM deliveries")
-    assert least == (1,)  # a busy machine may need a second call before anything goes out
+    (said,) = ran.service.select("SELECT min(attempts), max(attempts) FROM deliveries")
+    in_vain = ran.log("unreachable")  # a call that a busy machine's PACS did not take in time counts as an attempt
+    assert said == (1, 1) or (said[0] == 1 and in_vain), "an attempt without a call in vain"
     assert set(ran.acknowledged) <= {uid for uid, _ in ran.pacs.wire}
 
 

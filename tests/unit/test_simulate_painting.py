@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicom_ai.simulate.inscriptions import inscription
@@ -31,6 +31,7 @@ def painted(place, seed, *, frames=3, rgb=False):
 
 
 @pytest.mark.parametrize("place", PLACES)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), rgb=st.booleans())
 def test_every_changed_pixel_belongs_to_a_glyph_or_its_backing(place, seed, rgb):
     made = painted(place, seed, rgb=rgb)

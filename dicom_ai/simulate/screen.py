@@ -100,21 +100,22 @@ def sector_size(layout_name: str) -> tuple[int, int]:
     return h, w
 
 
-def screen(phantom: Phantom, layout_name: str, header: Header, *, rgb: bool = False) -> Screen:
+def screen(phantom: Phantom, wanted: str | Layout, header: Header, *, rgb: bool = False) -> Screen:
     """Compose the screen.
 
     Args:
-        phantom: of size `sector_size(layout_name)`.
-        layout_name: a name of `layouts()`.
+        phantom: of the size of the layout's picture box.
+        wanted: a layout, or a name of `layouts()`.
         header: what is burned in.
         rgb: whether the frames are RGB with tinted text.
 
     Raises:
         ValueError: the phantom has another size.
     """
-    layout = layouts()[layout_name]
-    if phantom.sector_mask.shape != sector_size(layout_name):
-        raise ValueError(f"layout {layout_name} needs a phantom of {sector_size(layout_name)} pixels")
+    layout = layouts()[wanted] if isinstance(wanted, str) else wanted
+    size = layout.picture[3], layout.picture[2]
+    if phantom.sector_mask.shape != size:
+        raise ValueError(f"layout {layout.name} needs a phantom of {size} pixels")
     x, y = layout.picture[0], layout.picture[1] + _lowered(phantom, layout)
     sector = replace(phantom.sector, apex=(phantom.sector.apex[0] + x, phantom.sector.apex[1] + y))
     furniture = _furniture(layout, header, sector)

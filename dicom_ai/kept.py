@@ -132,16 +132,25 @@ def mask_of(polygons: Iterable[Polygon], rows: int, columns: int) -> Mask:
 
 
 def _mask_of_one(polygon: Polygon, rows: int, columns: int) -> Mask:
-    toggles = np.zeros((rows, columns + 1), np.uint8)
-    for (ax, ay), (bx, by) in zip(polygon, polygon[1:] + polygon[:1], strict=True):
-        if ay == by:
-            continue
-        if ay > by:
-            ax, ay, bx, by = bx, by, ax, ay  # noqa: PLW2901 - both directions cross the same centre lines
-        # the centre lines r+0.5 with ay <= r+0.5 < by: a vertex on a line is counted once, not twice
-        crossed = np.arange(max(0, int(np.ceil(ay - 0.5))), min(rows, int(np.ceil(by - 0.5))))
-        xs = ax + (crossed + 0.5 - ay) * ((bx - ax) / (by - ay))
-        starts = np.clip(np.ceil(xs - 0.5), 0, columns).astype(np.intp)
-        toggles[crossed, starts] ^= 1  # one edge crosses a centre line once, so no index repeats
-    inside: Mask = np.bitwise_xor.accumulate(toggles, axis=1)[:, :columns].astype(np.bool_)
-    return inside
+    points = np.array(polygon, np.float64)
+    upper, lower = points, np.roll(points, -1, axis=0)
+    is_up = (upper[:, 1] > lower[:, 1])[:, np.newaxis]  # both directions cross the same centre lines
+    upper, lower = np.where(is_up, lower, upper), np.where(is_up, upper, lower)
+    # the centre lines r+0.5 with ay <= r+0.5 < by: a vertex on a line is counted once, not twice
+    first = np.clip(np.ceil(upper[:, 1] - 0.5), 0, rows).astype(np.intp)
+    after = np.clip(np.ceil(lower[:, 1] - 0.5), 0, rows).astype(np.intp)
+    count = np.maximum(after - first, 0)
+    edge = np.repeat(np.arange(len(points)), count)
+    crossed = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count)
+    (ax, ay), (bx, by) = upper[edge].T, lower[edge].T
+    xs = ax + (crossed + 0.5 - ay) * ((bx - ax) / (by - ay))
+    starts = np.clip(np.ceil(xs - 0.5), 0, columns).astype(np.intp)
+    mask = np.zeros((rows, columns), np.bool_)
+    if not len(edge):
+        return mask
+    top, bottom, left, right = crossed.min(), crossed.max() + 1, starts.min(), starts.max() + 1
+    toggles = np.zeros((bottom - top, right - left), np.uint8)
+    np.bitwise_xor.at(toggles, (crossed - top, starts - left), 1)
+    inside = np.bitwise_xor.accumulate(toggles, axis=1).view(np.bool_)
+    mask[top:bottom, left:right] = inside[:, : columns - left]
+    return mask

@@ -451,6 +451,7 @@ def test_a_look_repeated_after_a_crash_makes_no_second_chain_of_looks(ground: Pl
 
 
 @pytest.mark.verify
+@pytest.mark.timeout(1800)
 def test_a_long_search_finds_no_history_that_breaks_settling(ground: Place, figure: Any) -> None:
     explore(ground, examples=1000, steps=40)
     figure("settling, histories of up to 40 events under a simulated clock", "1000 histories, 0 broken", "0 broken")

@@ -7,11 +7,36 @@ quarantines the object. What this is not: reading. `ocr` reads, slowly, what lea
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dicom_ai.crop.glyphs import lettering
+from dicom_ai.crop.marks import without_marks
+from dicom_ai.crop.overlay import Still
 from dicom_ai.crop.policy import Policy
+from dicom_ai.crop.strokes import CELL, planes
+from dicom_ai.crop.templates import likeness
 from dicom_ai.kept import Box, Mask
+
+Grey = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+FAINT, SURE = 0.0, 4.0
+"""Logits: cells above the first are joined; a group is a hit when its cells' logits add up to the second."""
+
+ALIKE = 0.5
+"""Correlation with a rendered word of the header from which a group that is no hit on its own becomes one."""
+
+MOST_BLANKED = 0.02
+"""Of the kept area may be painted black; what needs more is a picture with writing on it, and a person should look."""
+
+COLOURED, LEAST_COLOURED = 40, 12
+"""Difference of a pixel's channels, beyond that of its surroundings, and how many such pixels make a second look at
+the colours alone worth its time."""
+
+_MOST_MARKED = 200 * 200  # pixels of a part in which marks are looked for
+_MOST_WEAK = 3  # groups compared with words: each costs some milliseconds
 
 
 @dataclass(frozen=True)
@@ -29,6 +54,14 @@ class TextVote:
     seen: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Cells that look like letters, as a box in pixels of the window, and how much they do."""
+
+    box: Box
+    weight: float
+
+
 class TextCheck:
     """Looks at the frames one after the other, then says what was found.
 
@@ -38,13 +71,128 @@ class TextCheck:
     """
 
     def __init__(self, keep: Mask, words: tuple[str, ...]) -> None:
-        self._keep, self._words = keep, words
-        self._frames = 0
+        self._words = words
+        self._area = int(keep.sum())
+        ys, xs = np.flatnonzero(keep.any(axis=1)), np.flatnonzero(keep.any(axis=0))
+        x0, y0, x1, y1 = (int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1) if ys.size else (0, 0, 0, 0)
+        self._window = x0, y0, x1, y1
+        self._pad = (-(y1 - y0)) % CELL, (-(x1 - x0)) % CELL
+        self._inside = self._padded(keep[y0:y1, x0:x1].astype(np.uint8) * np.uint8(255))
+        rows, columns = self._inside.shape
+        blocks = self._inside.reshape(rows // CELL, CELL, columns // CELL, CELL)
+        self._cells: Mask = np.asarray(blocks.any(axis=(1, 3)), np.bool_)
+        self._frames = self._marks = 0
+        self._hits: list[Box] = []
+        self._weak: list[tuple[float, Box, Grey]] = []
+        self._still = Still()
 
     def look(self, frame: npt.NDArray[np.uint8]) -> None:
         """Take in one full frame, uint8 (rows, columns, C), C 1 or 3 (RGB)."""
         self._frames += 1
+        if not self._area:
+            return
+        x0, y0, x1, y1 = self._window
+        part = frame[y0:y1, x0:x1]
+        if part.shape[2] == 1:
+            brightest = self._padded(part[:, :, 0])
+        else:
+            channels = cv2.split(part)
+            most = cv2.max(cv2.max(channels[0], channels[1]), channels[2])
+            least = cv2.min(cv2.min(channels[0], channels[1]), channels[2])
+            brightest = self._padded(np.asarray(most, np.uint8))
+            self._look_at_colour(self._padded(np.asarray(cv2.subtract(most, least), np.uint8)))
+        self._still.add(brightest)
+        self._judge(brightest, is_kept=True)
 
     def vote(self, policy: Policy) -> TextVote:
         """Decide over all frames looked at."""
-        return TextVote((), None, {"frames": self._frames})
+        hits = list(self._hits)
+        over_time = self._still.pictures()
+        for picture in over_time:
+            hits += self._judge(picture, is_kept=False)
+        named = sorted(self._weak, key=lambda one: -one[0])[:_MOST_WEAK]
+        hits += [box for _, box, patch in named if likeness(patch, self._words) >= ALIKE]
+        seen = {"frames": self._frames, "hits": len(hits), "marks": self._marks, "weak": len(self._weak)}
+        if not hits:
+            return TextVote((), None, seen)
+        boxes = self._still.boxes(hits, self._inside) if policy.blank == "static" else None
+        if boxes is not None and not any(likeness(self._still.patch(box), self._words) >= ALIKE for box in boxes):
+            area = sum(int((self._inside[y0:y1, x0:x1] > 0).sum()) for x0, y0, x1, y1 in boxes)
+            if area <= MOST_BLANKED * self._area:
+                placed = tuple(self._placed(box) for box in boxes)
+                return TextVote(placed, None, seen | {"boxes": [list(box) for box in placed]})
+        placed = tuple(self._placed(box) for box in _merged(hits)[:20])
+        return TextVote((), "text_on_tissue", seen | {"boxes": [list(box) for box in placed]})
+
+    def _look_at_colour(self, chroma: Grey) -> None:
+        """Coloured letters on grey echoes may be no brighter than these; the colours alone show them."""
+        chroma = chroma & self._inside
+        thin = cv2.morphologyEx(chroma, cv2.MORPH_TOPHAT, np.ones((9, 9), np.uint8))
+        if cv2.countNonZero(cv2.threshold(thin, COLOURED, 255, cv2.THRESH_BINARY)[1]) >= LEAST_COLOURED:
+            self._judge(np.asarray(chroma, np.uint8), is_kept=True)
+
+    def _judge(self, grey: Grey, *, is_kept: bool) -> list[Box]:
+        """Groups in one picture of the window; hits and candidates are remembered if it is a frame."""
+        logits = lettering(planes(grey, self._inside), self._cells)
+        found = []
+        for group in _groups(logits):
+            if group.weight >= SURE and self._is_mark(grey, group.box):
+                self._marks += is_kept
+            elif group.weight >= SURE:
+                found.append(group.box)
+            elif is_kept and self._words and len(self._weak) < 50:
+                x0, y0, x1, y1 = group.box
+                patch = grey[max(0, y0 - 16) : y1 + 16, max(0, x0 - 120) : x1 + 120].copy()
+                self._weak.append((group.weight, group.box, patch))
+        if is_kept:
+            self._hits += found
+        return found
+
+    def _is_mark(self, grey: Grey, box: Box) -> bool:
+        """Whether nothing like text is left there once marks are taken out."""
+        rows, columns = grey.shape
+        x0, y0, x1, y1 = max(0, box[0] - 24), max(0, box[1] - 24), min(columns, box[2] + 24), min(rows, box[3] + 24)
+        if (x1 - x0) * (y1 - y0) > _MOST_MARKED:
+            return False
+        left = without_marks(np.ascontiguousarray(grey[y0:y1, x0:x1]))
+        if left is None:
+            return False
+        inside = np.ascontiguousarray(self._inside[y0:y1, x0:x1])
+        cells = self._cells[y0 // CELL : y1 // CELL, x0 // CELL : x1 // CELL]
+        return all(group.weight < SURE for group in _groups(lettering(planes(left, inside), cells)))
+
+    def _padded(self, part: Grey) -> Grey:
+        return np.asarray(cv2.copyMakeBorder(part, 0, self._pad[0], 0, self._pad[1], cv2.BORDER_REPLICATE), np.uint8)
+
+    def _placed(self, box: Box) -> Box:
+        x, y, right, bottom = self._window
+        x0, y0, x1, y1 = box
+        return max(x, x0 + x), max(y, y0 + y), min(right, x1 + x), min(bottom, y1 + y)
+
+
+def _groups(logits: Floats) -> list[_Group]:
+    """Cells above FAINT that touch, also by a corner."""
+    lit = (logits > FAINT).astype(np.uint8)
+    if not lit.any():
+        return []
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(lit)
+    weights = np.bincount(labels.ravel(), weights=np.where(lit > 0, logits - FAINT, 0).ravel(), minlength=count)
+    groups = []
+    for label in range(1, count):
+        x, y, w, h, _ = (int(value) for value in stats[label])
+        groups.append(_Group((x * CELL, y * CELL, (x + w) * CELL, (y + h) * CELL), float(weights[label])))
+    return groups
+
+
+def _merged(boxes: list[Box]) -> list[Box]:
+    """Boxes that overlap become one."""
+    out: list[Box] = []
+    for box in sorted(set(boxes)):
+        x0, y0, x1, y1 = box
+        for number, (a, b, c, d) in enumerate(out):
+            if x0 <= c and a <= x1 and y0 <= d and b <= y1:
+                out[number] = (min(a, x0), min(b, y0), max(c, x1), max(d, y1))
+                break
+        else:
+            out.append(box)
+    return out

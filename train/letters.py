@@ -1,0 +1,122 @@
+"""Learns the cell network of the text check from drawn echoes and writing, and writes its weights.
+
+`python -m train.letters --out dicom_ai/crop/glyphs.npz`. No picture of a patient is read. What this is not: a
+classifier of signs; that one is trained by `train.fit`.
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from dicom_ai.crop.strokes import CELL, PLANES, planes
+from train.echoes import echoes
+from train.writing import TEXT, written
+
+SIZE = (320, 416)
+WIDTH = 24
+_UNSURE = 255
+
+
+def drawn(seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """One example: measured cells uint8 (h, w, PLANES) and truth uint8 (h, w), 1 text, 0 none, 255 not asked."""
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng((seed, 71))
+    lines = 0 if rng.random() < 0.35 else int(rng.integers(2, 7))
+    made = written(echoes(rng, SIZE), rng, lines=lines, marks=int(rng.integers(0, 4)))
+    keep = np.full(SIZE, 255, np.uint8)
+    rows, columns = SIZE[0] // CELL, SIZE[1] // CELL
+    text = (made.truth == TEXT).reshape(rows, CELL, columns, CELL).mean(axis=(1, 3))
+    near = cv2.dilate((made.truth > 0).astype(np.uint8), np.ones((9, 9), np.uint8))
+    touched = near.reshape(rows, CELL, columns, CELL).any(axis=(1, 3))
+    truth = np.where(text >= 0.4, 1, np.where(touched, _UNSURE, 0)).astype(np.uint8)
+    return planes(made.picture, keep), truth
+
+
+class Net(nn.Module):
+    """The network of `dicom_ai.crop.glyphs` as torch trains it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(PLANES, WIDTH, 1), nn.ReLU(), nn.Conv2d(WIDTH, WIDTH, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(WIDTH, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv2d(WIDTH, 1, 1),
+        )  # fmt: skip
+
+    def forward(self, cells: torch.Tensor) -> torch.Tensor:
+        """uint8 (N, h, w, PLANES) to logits (N, h, w)."""
+        logs = torch.log1p(cells.permute(0, 3, 1, 2).float())
+        return self.layers(logs)[:, 0]  # type: ignore[no-any-return]
+
+    def weights(self) -> dict[str, npt.NDArray[np.float16]]:
+        """As `glyphs` reads them: (in, out), and (9, in, out) for the 3 x 3 layers."""
+        out = {}
+        convolutions = [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
+        for number, layer in enumerate(convolutions):
+            kernel = layer.weight.detach().permute(2, 3, 1, 0).reshape(-1, *layer.weight.shape[1::-1])
+            out[f"w{number}"] = (kernel[0] if kernel.shape[0] == 1 else kernel).numpy().astype(np.float16)
+            assert layer.bias is not None  # noqa: S101 - for the type checker
+            out[f"b{number}"] = layer.bias.detach().numpy().astype(np.float16)
+        return out
+
+
+def loss_of(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Focal cross entropy: the few cells that are nearly mistaken count, the many clear ones do not."""
+    asked = truth != _UNSURE
+    wanted = (truth == 1).float()
+    raw = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    sure = torch.exp(-raw)
+    weight = (1 - sure) ** 1.5 * torch.where(wanted > 0, 6.0, 1.0) * asked
+    return (weight * raw).sum() / asked.sum()
+
+
+def fit(cells: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], *, epochs: int, seed: int) -> Net:
+    """Train from scratch; the last tenth only tells how well."""
+    torch.manual_seed(seed)
+    net, rng = Net(), np.random.default_rng(seed)
+    count = len(cells) * 9 // 10
+    steps = epochs * (count // 16)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=4e-3, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=4e-3, total_steps=steps)
+    for epoch in range(epochs):
+        order, total = rng.permutation(count), 0.0
+        for start in range(0, count - 15, 16):
+            some = np.sort(order[start : start + 16])
+            loss = loss_of(net(torch.from_numpy(cells[some])), torch.from_numpy(truth[some]))
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            total += loss.item()
+        print(f"epoch {epoch} loss {total / (count // 16):.5f} {_told(net, cells[count:], truth[count:])}", flush=True)  # noqa: T201
+    return net
+
+
+def _told(net: Net, cells: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> str:
+    with torch.no_grad():
+        logits = torch.cat([net(torch.from_numpy(part)) for part in np.array_split(cells, max(1, len(cells) // 16))])
+    text, none = logits[torch.from_numpy(truth == 1)], logits[torch.from_numpy(truth == 0)]
+    return f"text cells over 0: {float((text > 0).float().mean()):.4f}, others: {float((none > 0).float().mean()):.6f}"
+
+
+def main() -> None:
+    """Draw, fit, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("dicom_ai/crop/glyphs.npz"))
+    parser.add_argument("--count", type=int, default=3000)
+    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    made = [drawn(asked.seed * 10_000_000 + number) for number in range(asked.count)]
+    cells, truth = np.stack([one[0] for one in made]), np.stack([one[1] for one in made])
+    net = fit(cells, truth, epochs=asked.epochs, seed=asked.seed)
+    np.savez(asked.out, **net.weights())  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

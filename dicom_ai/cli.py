@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from dicom_ai import __version__, cli_admin, preflight
+from dicom_ai import __version__, cli_admin, cli_bench, preflight
 from dicom_ai.cli_options import AsJson, DataFolder, InOrder, Paths, SettingsFile, To, logged, settings_of
 from dicom_ai.errors import DataFolderInUse, DicomAIError, SettingsError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 simulate_app = typer.Typer(help="A scanner or a PACS that exists only on this machine.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")
+app.add_typer(cli_bench.bench_app, name="bench")
 cli_admin.add_to(app)
 
 

@@ -23,7 +23,7 @@ DAY = {
     "Every day": ("alarms", "studies", "deliveries", "conflicts"),
     "Look closer": ("rules", "reasons", "crop", "analyse", "validate"),
     "Network": ("echo", "send", "simulate"),
-    "See it work": ("demo",),
+    "See it work": ("demo", "bench"),
 }
 """Commands in the order an administrator meets them, under the heading they have in the help."""
 

@@ -73,7 +73,8 @@ def _jpeg(ds: Dataset, frames: Grey) -> list[bytes]:
 
 def _rle_ybr(ds: Dataset, frames: Grey) -> list[bytes]:
     """Planar YBR_FULL, as a maker writes it: Planar Configuration 1 although RLE has planes by itself."""
-    rgb = frames if frames.ndim == 4 else np.repeat(frames[..., None], 3, axis=-1)
+    # a new array in both cases: the conversion by frames is done in place
+    rgb = frames.copy() if frames.ndim == 4 else np.repeat(frames[..., None], 3, axis=-1)
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "YBR_FULL", 1
     ybr = convert_color_space(rgb, "RGB", "YBR_FULL", per_frame=True)
     size = {"rows": ds.Rows, "columns": ds.Columns, "samples_per_pixel": 3, "bits_allocated": 8}

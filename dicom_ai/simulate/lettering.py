@@ -1,12 +1,15 @@
 """Turns a text into glyphs, one coverage picture for each character, in the manner of the letters scanners burn in.
 
 Characters are drawn one by one, so that the exact pixels of each are known. Faces: the outline letters that come with
-OpenCV in several weights, Pillow's, and a bitmap face enlarged in whole steps as old consoles do; smooth or not. Only
-"uni" has Chinese letters. What this is not: typography; there is no kerning.
+OpenCV in several weights, Pillow's, a bitmap face enlarged in whole steps as old consoles do, and four that come with
+matplotlib where that is installed; smooth or not. Only "uni" has Chinese letters. What this is not: typography; there
+is no kerning.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -15,7 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dicom_ai.simulate.geometry import Grey
 
-Family = Literal["sans", "italic", "uni", "pillow", "bitmap"]
+Family = Literal[
+    "sans", "italic", "uni", "pillow", "bitmap", "DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral"
+]
 
 HAN = "一龥"
 """First and last letter of the range that counts as Chinese (CJK Unified Ideographs)."""
@@ -88,6 +93,28 @@ def letters(text: str, face: Face, height: int) -> tuple[Letter, ...]:
     return tuple(Letter(character, (x - left, y - top), coverage) for character, x, y, coverage in drawn)
 
 
+@lru_cache(maxsize=1)
+def foreign_families() -> tuple[Family, ...]:
+    """Families that come with matplotlib; none where it is not installed. Nothing of the crop was made with them."""
+    known: tuple[Family, ...] = ("DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral")
+    return tuple(family for family in known if _file(family) is not None)
+
+
+def _file(family: Family) -> Path | None:
+    try:
+        folder = files("matplotlib")
+    except ModuleNotFoundError:
+        return None
+    path = Path(str(folder)) / "mpl-data" / "fonts" / "ttf" / f"{family}.ttf"
+    return path if path.exists() else None
+
+
+@lru_cache(maxsize=64)
+def _pillow(family: Family, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    path = None if family == "pillow" else _file(family)
+    return ImageFont.load_default(size) if path is None else ImageFont.truetype(path, size)
+
+
 @lru_cache(maxsize=64)
 def _share(family: Family, sample: str) -> float:
     """Height of the sample letter as a share of the size asked for."""
@@ -122,8 +149,8 @@ def _outline(character: str, face: Face, size: int) -> Grey:
 def _canvas(character: str, face: Face, size: int) -> tuple[Grey, int, float]:
     """The letter with its pen at (size, 2 size) of a picture three sizes wide and high."""
     canvas = np.zeros((3 * size, 3 * size), np.uint8)
-    if face.family == "pillow":
-        font = ImageFont.load_default(size)
+    if face.family not in {"sans", "italic", "uni"}:
+        font = _pillow(face.family, size)
         picture = Image.fromarray(canvas)
         ImageDraw.Draw(picture).text((size, 2 * size), character, fill=255, font=font, anchor="ls")
         return np.asarray(picture, np.uint8), size, float(font.getlength(character))

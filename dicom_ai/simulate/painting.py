@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dicom_ai.kept import Mask
 from dicom_ai.simulate.geometry import Grey
-from dicom_ai.simulate.lettering import Face, Letter, is_upright, letters
+from dicom_ai.simulate.lettering import Face, Family, Letter, foreign_families, is_upright, letters
 from dicom_ai.simulate.places import Corner, Ground, Place, corners
 
 LEAST_HEIGHT = 10
@@ -214,21 +214,23 @@ def _contrast(frame: Grey, letter: Letter, taken: Mask, at: Corner) -> tuple[flo
     return float(difference[most]), float(difference[most]) / deviation
 
 
-def random_look(rng: np.random.Generator, *, chinese: bool, small: bool = False) -> Look:
+def random_look(rng: np.random.Generator, *, chinese: bool, heights: tuple[int, int] = (8, 40)) -> Look:
     """A look as scanners and their users have it.
 
     Args:
         rng: decides.
         chinese: only a face with Chinese letters.
-        small: 8 to 14 pixels, else 8 to 40, small ones more often.
+        heights: least and most rows of a capital; small ones come more often.
     """
-    family = "uni" if chinese else rng.choice(["sans", "sans", "italic", "uni", "pillow", "bitmap"])
-    face = Face(str(family), int(rng.choice([300, 400, 500, 700])), bool(rng.random() < 0.75))  # type: ignore[arg-type]
-    height = int(rng.integers(8, 15)) if small else round(8 * 5 ** float(rng.beta(1, 1.6)))
+    known: tuple[Family, ...] = ("sans", "sans", "italic", "uni", "pillow", "bitmap", *foreign_families())
+    family: Family = "uni" if chinese else known[int(rng.integers(len(known)))]
+    face = Face(family, int(rng.choice([300, 400, 500, 700])), bool(rng.random() < 0.75))
+    height = round(heights[0] * (heights[1] / heights[0]) ** float(rng.beta(1, 1.6)))
     grey = int(rng.integers(120, 236))
     colour = COLOURS[int(rng.integers(len(COLOURS)))] or (grey, grey, grey)
     contrast = int(rng.integers(10, 90)) if rng.random() < 0.3 else None
-    return Look(face, height, colour, contrast, str(rng.choice(["none", "none", "none", "box", "outline"])))  # type: ignore[arg-type]
+    backing: tuple[Backing, ...] = ("none", "none", "none", "box", "outline")
+    return Look(face, height, colour, contrast, backing[int(rng.integers(len(backing)))])
 
 
 COLOURS: tuple[Rgb | None, ...] = (

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicom_ai.simulate.inscriptions import inscription
-from dicom_ai.simulate.lettering import Face, is_han, letters
+from dicom_ai.simulate.lettering import Face, foreign_families, is_han, letters
 from dicom_ai.simulate.painting import Look, paint, random_look
 from dicom_ai.simulate.places import OUTSIDE, PLACES, Ground
 
@@ -27,7 +27,7 @@ def painted(place, seed, *, frames=3, rgb=False):
     rng = np.random.default_rng(seed)
     chinese = bool(seed % 2)
     said = inscription(rng, chinese=chinese, short=True)
-    return paint(clip(frames, rgb=rgb), said.text, place, GROUND, random_look(rng, chinese=chinese, small=True), rng)
+    return paint(clip(frames, rgb=rgb), said.text, place, GROUND, random_look(rng, chinese=chinese, heights=(8, 14)), rng)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -93,7 +93,7 @@ def test_no_room_is_said():
     assert paint(clip(1), "  ", "inside", GROUND, Look(Face("sans"), 20), rng) is None
 
 
-@pytest.mark.parametrize("family", ["sans", "italic", "uni", "pillow"])
+@pytest.mark.parametrize("family", ["sans", "italic", "uni", "pillow", *foreign_families()])
 @pytest.mark.parametrize("height", [8, 13, 27, 40])
 def test_capitals_have_the_height_asked_for(family, height):
     (letter,) = letters("H", Face(family), height)

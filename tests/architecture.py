@@ -59,7 +59,11 @@ PURE = (
     "dicom_ai.kept",
     "models.preprocess",
 )
-NOT_PURE = ("dicom_ai.crop.child", "dicom_ai.crop.cropper")  # the decoding child and its parent side
+NOT_PURE = (  # the decoding child and its parent side; the reader, which loads networks and keeps them from reporting
+    "dicom_ai.crop.child",
+    "dicom_ai.crop.cropper",
+    "dicom_ai.crop.ocr",
+)
 TORCH = {"torch", "torchvision", "lightning", "torchmetrics"}
 IMPURE = {
     "alembic", "asyncio", "concurrent", "dbos", "glob", "http", "logging", "multiprocessing", "os", "pathlib",
@@ -77,6 +81,7 @@ OPTIONS_ARE_PARAMETERS = (
     "dicom_ai.cli",
     "dicom_ai.cli_admin",
     "dicom_ai.cli_bench",
+    "dicom_ai.cli_quarantine",
     "train.__main__",
 )  # Typer: one parameter per command line option
 

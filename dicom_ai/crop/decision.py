@@ -1,39 +1,89 @@
-"""Two witnesses to one decision: what the object states and what its pixels show must both exist and agree.
+"""Three witnesses to one decision: what the object states, what is known of its screen, and what its pixels show.
 
-The kept shape is the stated region cut with the picture found, made smaller by a margin: never a union, never the
-whole frame. Anything unsure is quarantined with a reason. What this is not: a text check inside the kept shape.
+The kept shape is what all of them allow, made smaller by a margin: never a union, never the whole frame. One witness
+alone is not enough, unless people approved it. Anything unsure is quarantined with a reason. What this is not: a text
+check inside the kept shape.
+
+| region | layout | picture | kept |
+|---|---|---|---|
+| believed | none or published | found, sure | region cut with picture (and with the published bound) |
+| believed | approved | found, sure | all three |
+| believed | approved | none, or unsure | region cut with the approved polygon |
+| missing or not believed | approved | found, sure, IoU >= 0.95 with the polygon | polygon cut with picture |
+| anything else | | | nothing |
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 
 from dicom_ai.crop.catalogue import Layout
-from dicom_ai.crop.polygon import box_of, polygons_of, rectangle
+from dicom_ai.crop.polygon import box_of, polygons_of
 from dicom_ai.crop.region import RegionVote
 from dicom_ai.crop.support import Support
-from dicom_ai.kept import CropOutcome, Mask, Polygon, mask_of
+from dicom_ai.kept import Box, CropOutcome, Mask, Polygon, mask_of
 
 LEAST_INSIDE = 0.80
 """Of the picture found must lie inside the stated region. A picture that sticks out further belongs to a region written
 for another size; a fifth allows for scanners whose region ends short of the last rows (seen: 0.86). What sticks out is
 cut in any case."""
 
-LEAST_COVERED = 0.12
-"""Of the stated region must be picture. Narrow deep phased sectors cover about a fifth of their box; a probe in the
+LEAST_COVERED = 0.08
+"""Of the stated region must be picture. Narrow deep phased sectors cover about a tenth of a wide box; a probe in the
 air or a found text block covers a few hundredths."""
 
 LEAST_CONFIDENCE = 0.80
-"""IoU of fitted shape and lit picture under which the picture found is no witness."""
+"""How well fitted shape and lit picture cover each other, under which the picture found is no witness."""
 
-LEAST_STEADY = 0.80
-"""IoU of the picture in the first, middle and last frame with the picture over time: one clip has one layout, and
-what differs more is a change of depth or layout in mid-clip."""
+LEAST_SEEN = 0.25
+"""Of the points along each side, top and bottom must see the light end there; by chance a seventh does. Where a picture
+fades into the dark its end is a guess. Only points inside the region count, because it cuts the rest."""
+
+MOST_LOPSIDED = 0.30
+"""Difference between the lean of the two sides over the larger one. A picture half of which is black shows one side of
+the shape and an upright line; which part of the screen is dark tissue cannot be told then."""
+
+LEAST_STEADY = 0.35
+"""Of the points that see the light end over the whole clip must see it in its first, middle and last frame too, on each
+side, top and bottom: one clip has one layout, and what differs more is a change of depth or layout in mid-clip."""
+
+LEAST_ALIKE = 0.95
+"""IoU of the picture found and an approved layout, if no region is believed."""
+
+MOST_STRAY = 0.05
+"""Of the picture found may lie outside of an approved layout."""
 
 MARGIN = 2
-"""Pixels taken off all around: both witnesses are sure to about one pixel."""
+"""Pixels taken off all around: the witnesses are sure to about one pixel."""
+
+
+@dataclass
+class _Case:
+    """What is known of one object."""
+
+    vote: RegionVote
+    layout: Layout | None
+    size: tuple[int, int]
+    frames: int
+    said: dict[str, Any] | None = field(default=None)
+
+    @property
+    def is_approved(self) -> bool:
+        return self.layout is not None and self.layout.status == "approved"
+
+    def refused(self, reason: str) -> CropOutcome:
+        return CropOutcome("quarantined", reason, *self.size, self.frames, votes=self.votes())
+
+    def votes(self) -> dict[str, Any]:
+        return {"regions": self.vote.row(), "layout": self.layout and self.layout.name, "support": self.said}
+
+
+def needs_pixels(vote: RegionVote, layout: Layout | None) -> bool:
+    """Whether the pixels can still change the decision."""
+    return vote.reason is None or (layout is not None and layout.status == "approved")
 
 
 def decide(
@@ -43,7 +93,7 @@ def decide(
     *,
     size: tuple[int, int],
     frames: int,
-    single: Sequence[Support | None] = (),
+    single: Sequence[float] = (),
 ) -> CropOutcome:
     """Decide what of an object is kept.
 
@@ -53,49 +103,83 @@ def decide(
         support: what its pixels show (for a clip, over time); None when nothing was found or looked for.
         size: rows and columns of the frame.
         frames: NumberOfFrames.
-        single: for a clip, what the first, middle and last frame show on their own.
+        single: for a clip, how far the first, middle and last frame agree with `support`, 0..1 (`steady.steadiness`).
 
     Returns:
         Status "cropped" with polygons and box, or "quarantined" with the reason.
     """
-    rows, columns = size
-    if vote.reason is not None:
-        return _refused(vote.reason, (vote, layout, None), size=size, frames=frames)
+    case = _Case(vote, layout, size, frames)
+    if not needs_pixels(vote, layout):
+        return case.refused(vote.reason or "no_regions")
+    if support is None and (vote.reason is not None or not case.is_approved):
+        return case.refused(vote.reason or "no_picture")
+    windows = _windows(case)
+    allowed = np.logical_or.reduce(windows)
     if support is None:
-        return _refused("no_picture", (vote, layout, None), size=size, frames=frames)
-    picture = mask_of(support.polygons, rows, columns)
-    if layout is not None:
-        picture &= mask_of(layout.keep, rows, columns)
-    windows = [mask_of([rectangle(box)], rows, columns) for box in vote.boxes]
-    region = np.logical_or.reduce(windows)
-    common = float((picture & region).sum())
-    said = support.row() | {
-        "inside": round(common / max(1, picture.sum()), 3),
-        "covered": round(common / max(1, region.sum()), 3),
-        "steady": round(min((_iou(picture, one) for one in single), default=1.0), 3),
+        return _kept(case, windows, allowed)
+    picture = mask_of(support.polygons, *size)
+    case.said = _said(support, picture, allowed, single)
+    return _agreed(case, support, windows, picture)
+
+
+def _windows(case: _Case) -> list[Mask]:
+    """Where a picture may be, apart for every stated region: without anything that is never kept."""
+    rows, columns = case.size
+    boxes = case.vote.boxes or ((0, 0, columns, rows),)
+    windows = [_filled(box, case.size) for box in boxes]
+    for x0, y0, x1, y1 in case.vote.never:
+        for window in windows:
+            window[y0:y1, x0:x1] = False
+    return windows
+
+
+def _filled(box: Box, size: tuple[int, int]) -> Mask:
+    x0, y0, x1, y1 = box
+    mask = np.zeros(size, np.bool_)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def _said(support: Support, picture: Mask, allowed: Mask, single: Sequence[float]) -> dict[str, Any]:
+    common, area = np.count_nonzero(picture & allowed), np.count_nonzero(picture)
+    return support.row() | {
+        "inside": round(common / max(1, area), 3),
+        "covered": round(common / max(1, np.count_nonzero(allowed)), 3),
+        "seen": round(_seen(support, allowed), 3),
+        "steady": round(min(single, default=1.0), 3),
     }
+
+
+def _seen(support: Support, allowed: Mask) -> float:
+    """Share of points that see the light end, on the worst of the edges of which a quarter lies well inside."""
+    if support.kind == "free":
+        return 0.0
+    inner = cv2.erode(allowed.astype(np.uint8), np.ones((7, 7), np.uint8), borderType=cv2.BORDER_CONSTANT)
+    rows, columns = allowed.shape
+    shares = [1.0]
+    for edge in support.edges:
+        inside = [p.is_seen for p in edge if 0 <= p.x < columns and 0 <= p.y < rows and inner[int(p.y), int(p.x)]]
+        if len(inside) * 4 >= len(edge) and inside:
+            shares.append(sum(inside) / len(inside))
+    return min(shares)
+
+
+def _agreed(case: _Case, support: Support, windows: list[Mask], picture: Mask) -> CropOutcome:
+    said = case.said or {}
+    layout = None if case.layout is None else mask_of(case.layout.keep, *case.size)
+    if layout is not None:
+        stray = np.count_nonzero(picture & ~layout) / max(1, np.count_nonzero(picture))
+        alike = np.count_nonzero(picture & layout) / max(1, np.count_nonzero(picture | layout))
+        said |= {"stray": round(stray, 3), "alike": round(alike, 3)}
+        if stray > (MOST_STRAY if case.is_approved else 1 - LEAST_INSIDE):
+            return case.refused("layout_disagrees")
     reason = _disagreement(said)
-    if reason is not None:
-        return _refused(reason, (vote, layout, said), size=size, frames=frames)
-    keep = tuple(polygon for window in windows for polygon in _inner(picture & window))
-    box = box_of(mask_of(keep, rows, columns))
-    if box is None:
-        return _refused("no_picture", (vote, layout, said), size=size, frames=frames)
-    return CropOutcome("cropped", None, rows, columns, frames, keep=keep, box=box, votes=_votes(vote, layout, said))
-
-
-def _votes(vote: RegionVote, layout: Layout | None, said: dict[str, Any] | None) -> dict[str, Any]:
-    return {"regions": vote.row(), "layout": layout and layout.name, "support": said}
-
-
-def _refused(
-    reason: str,
-    said: tuple[RegionVote, Layout | None, dict[str, Any] | None],
-    *,
-    size: tuple[int, int],
-    frames: int,
-) -> CropOutcome:
-    return CropOutcome("quarantined", reason, *size, frames, votes=_votes(*said))
+    if case.vote.reason is not None:
+        is_enough = reason is None and said["alike"] >= LEAST_ALIKE
+        return _kept(case, windows, picture) if is_enough else case.refused(case.vote.reason)
+    if reason is not None and not (case.is_approved and said["steady"] >= LEAST_STEADY):
+        return case.refused(reason)
+    return _kept(case, windows, picture if reason is None else np.ones_like(picture))
 
 
 def _disagreement(said: dict[str, Any]) -> str | None:
@@ -105,22 +189,33 @@ def _disagreement(said: dict[str, Any]) -> str | None:
         said["inside"] >= LEAST_INSIDE
         and said["covered"] >= LEAST_COVERED
         and said["confidence"] >= LEAST_CONFIDENCE
+        and said["seen"] >= LEAST_SEEN
+        and said["lopsided"] <= MOST_LOPSIDED
         and said["steady"] >= LEAST_STEADY
     )
     return None if is_agreed else "witnesses_disagree"
 
 
-def _iou(picture: Mask, one: Support | None) -> float:
-    if one is None:
-        return 0.0
-    other = mask_of(one.polygons, *picture.shape)
-    return float((picture & other).sum() / max(1, (picture | other).sum()))
+def _kept(case: _Case, windows: list[Mask], picture: Mask) -> CropOutcome:
+    """What every witness allows, less the margin."""
+    if case.layout is not None:
+        picture = picture & mask_of(case.layout.keep, *case.size)
+    keep = tuple(polygon for window in windows for polygon in _inner(picture & window))
+    box = box_of(mask_of(keep, *case.size))
+    if box is None:
+        return case.refused("no_picture")
+    return CropOutcome("cropped", None, *case.size, case.frames, keep=keep, box=box, votes=case.votes())
 
 
 def _inner(mask: Mask) -> tuple[Polygon, ...]:
     """Outlines of what is left once the margin is taken off; the frame's own edge counts as an edge."""
-    side = 2 * MARGIN + 1
-    framed = np.pad(mask.astype(np.uint8), MARGIN)
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    eroded = cv2.erode(framed, disk)[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    return polygons_of(eroded > 0)
+    box = box_of(mask)
+    if box is None:
+        return ()
+    x0, y0, x1, y1 = box
+    part = cv2.copyMakeBorder(
+        mask[y0:y1, x0:x1].view(np.uint8), MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=0
+    )
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MARGIN + 1, 2 * MARGIN + 1))
+    inner = polygons_of(cv2.erode(part, disk) > 0)
+    return tuple(tuple((x + x0 - MARGIN, y + y0 - MARGIN) for x, y in polygon) for polygon in inner)

@@ -1,11 +1,8 @@
-"""A ragged picture mask to the shape a scanner draws: sector, trapezoid or rectangle, chosen by how well it covers.
+"""The shapes a scanner draws: sector, trapezoid or rectangle, in one parametrisation, and the pixels inside.
 
 Every shape a transducer gives is bounded by two straight sides, a top and a bottom that are each a straight line or
-an arc around the point where the sides meet, and straight cuts where the screen window ends. One vector describes
-them all, so one search fits them all. What this is not: a decision; a shape here is a witness, not a licence.
-
-The search is cheap because a row of any such shape is an interval (less the gap of a concave near field): with
-cumulative sums along the rows, the cost of a shape needs one look-up per row, not one per pixel.
+an arc around the point where the sides meet, and straight cuts where the screen window ends. What this is not: a
+search; `fit` moves a shape onto a picture.
 """
 
 from dataclasses import dataclass, replace
@@ -13,34 +10,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from dicom_ai.kept import Mask
+from dicom_ai.kept import Mask, Polygon
 
 Floats = npt.NDArray[np.float64]
 Sides = tuple[float, float, float, float]
 Cut = tuple[float, float, float, float]
 
-UPRIGHT = np.array([
-    (1, 0, 1, 0, 0, 0, 0), (0, 1, 0, 1, 0, 0, 0), (0, 0, 0, 0, 1, 0, 0), (0, 0, 0, 0, 0, 1, 0),
-], np.float64)  # fmt: skip
-"""Moves of a rectangle: a whole side, top, bottom."""
-
-LEANING = np.concatenate([
-    UPRIGHT,
-    np.array([
-        (1, 0, 0, 0, 0, 0, 0), (0, 1, 0, 0, 0, 0, 0), (0, 0, 1, 0, 0, 0, 0), (0, 0, 0, 1, 0, 0, 0),  # an end of a side
-        (1, -1, 0, 0, 0, 0, 0), (0, 0, 1, -1, 0, 0, 0),  # the point where the sides meet, up and down
-        (1, 1, 0, 0, 0, 0, 0), (0, 0, 1, 1, 0, 0, 0), (1, 1, 1, 1, 0, 0, 0),  # and sideways
-        (0, 0, 0, 0, 1, 1, 0), (1, -1, 0, 0, 1, 0, 0), (0, 0, 1, -1, 0, 1, 0),  # along the depth
-    ], np.float64),
-])  # fmt: skip
-
-CURVING = np.concatenate([LEANING, np.array([(0, 0, 0, 0, 0, 0, 4), (0, 0, 0, 0, 0, 0, 16)], np.float64)])
-"""With a far arc: its centre too, along the axis; far ends answer weakly to it, so its steps are longer."""
-
 
 @dataclass(frozen=True)
 class Style:
-    """A family of shapes: which moves it allows, and what it must win by (share of the picture's weight)."""
+    """A family of shapes: which parts are arcs, and what it must win by (share of the picture's weight)."""
 
     is_upright: bool
     is_near_arc: bool
@@ -48,17 +27,17 @@ class Style:
     must_win: float
 
 
-STYLES = (
-    Style(is_upright=True, is_near_arc=False, is_far_arc=False, must_win=0.0),  # linear
-    Style(is_upright=False, is_near_arc=False, is_far_arc=False, must_win=0.02),  # linear, steered or widened
-    Style(is_upright=False, is_near_arc=True, is_far_arc=True, must_win=0.02),  # curved and phased
-    Style(is_upright=False, is_near_arc=False, is_far_arc=True, must_win=0.025),  # virtual convex
-)
+LINEAR = Style(is_upright=True, is_near_arc=False, is_far_arc=False, must_win=0.0)
+LEANING = Style(is_upright=False, is_near_arc=False, is_far_arc=False, must_win=0.02)
+CURVED = Style(is_upright=False, is_near_arc=True, is_far_arc=True, must_win=0.02)
+VIRTUAL = Style(is_upright=False, is_near_arc=False, is_far_arc=True, must_win=0.025)
+STYLES = (LINEAR, LEANING, CURVED, VIRTUAL)
+"""Linear; linear, steered or widened; curved and phased; virtual convex."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Two sides, a top and a bottom, in pixels of the frame.
+    """Two sides, a top and a bottom, in pixels (or blocks) of the frame.
 
     Attributes:
         sides: x of the left and right side at the row `at[0]`, then at the row `at[1]`.
@@ -85,13 +64,78 @@ class Shape:
             return "sector"
         return "rectangle" if self.style.is_upright else "trapezoid"
 
+    @property
+    def slopes(self) -> tuple[float, float]:
+        """Change of x per row along the left and the right side."""
+        height = self.at[1] - self.at[0]
+        return (self.sides[2] - self.sides[0]) / height, (self.sides[3] - self.sides[1]) / height
+
+    @property
+    def apex(self) -> tuple[float, float]:
+        """Where the sides meet; far above when they are nearly parallel."""
+        left, right = self.slopes
+        opening = max(right - left, 1e-4)
+        up = (self.sides[1] - self.sides[0]) / opening
+        return self.sides[0] - left * up, self.at[0] - up
+
     def mask(self, rows: int, columns: int) -> Mask:
         """Pixels whose centre lies inside, bool (rows, columns)."""
-        ends = _intervals(np.array([[*self.sides, self.near, self.far, self.drop]]), self, rows)
-        left, right, gap_left, gap_right = (end[0, :, np.newaxis] for end in ends)
-        x = np.arange(columns) + 0.5
+        left, right, gap_left, gap_right = (ends[:, np.newaxis] for ends in self.intervals(np.arange(rows) + 0.5))
+        x = np.arange(columns, dtype=np.float32) + np.float32(0.5)
         inside: Mask = (x >= left) & (x < right) & ~((x >= gap_left) & (x < gap_right))
         return inside
+
+    def intervals(self, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Left and right end at every y, and the same of the gap that a concave near field leaves, each like `y`."""
+        slopes, (apex_x, apex_y) = self.slopes, self.apex
+        left = np.maximum(self.sides[0] + (y - self.at[0]) * slopes[0], self.cut[0])
+        right = np.minimum(self.sides[1] + (y - self.at[0]) * slopes[1], self.cut[2])
+        outside = (y < self.cut[1]) | (y >= self.cut[3])
+        gap_left = gap_right = left
+        if self.style.is_far_arc:
+            centre = apex_y + self.drop
+            below = np.maximum(y - centre, 0.0)  # above its centre the arc bounds nothing
+            half = np.sqrt(np.maximum((self.far - centre) ** 2 - below * below, 0.0))
+            half[below > self.far - centre] = 0.0
+            left, right = np.maximum(left, apex_x - half), np.minimum(right, apex_x + half)
+            outside = outside | (y < apex_y)
+        else:
+            outside = outside | (y >= self.far)
+        if self.style.is_near_arc:
+            half = np.sqrt(np.maximum((self.near - apex_y) ** 2 - (y - apex_y) ** 2, 0.0))
+            gap_left, gap_right = apex_x - half, apex_x + half
+        else:
+            outside = outside | (y < self.near)
+        right = np.where(outside, left, np.maximum(left, right))
+        return left, right, np.clip(gap_left, left, right), np.clip(gap_right, left, right)
+
+    def polygon(self) -> Polygon:
+        """Outline, clockwise from the left end of the top, bent by less than a tenth of a pixel."""
+        return _clipped(np.concatenate([self._edge(is_far=False), self._edge(is_far=True)[::-1]]), self.cut)
+
+    def corner(self, side: int, *, is_far: bool) -> tuple[float, float]:
+        """Where the left (0) or right (1) side meets the top or the bottom, x and y."""
+        slope, at = self.slopes[side], self.far if is_far else self.near
+        if not (self.style.is_far_arc if is_far else self.style.is_near_arc):
+            return self.sides[side] + slope * (at - self.at[0]), at
+        (x, y), drop = self.apex, self.drop if is_far else 0.0
+        radius = at - y - drop
+        # on the side, below the apex: x + slope s, y + s, at `radius` from the centre (x, y + drop)
+        root = np.sqrt(max((1 + slope * slope) * (radius * radius - drop * drop) + drop * drop, 0.0))
+        along = float((drop + root) / (1 + slope * slope))
+        return x + slope * along, y + along
+
+    def _edge(self, *, is_far: bool) -> Floats:
+        """Top or bottom from the left side to the right, (N, 2)."""
+        ends = [self.corner(side, is_far=is_far) for side in (0, 1)]
+        if not (self.style.is_far_arc if is_far else self.style.is_near_arc):
+            return np.array(ends)
+        (x, y), at = self.apex, self.far if is_far else self.near
+        centre = y + (self.drop if is_far else 0.0)
+        radius = at - centre
+        angles = [float(np.arctan2(end[0] - x, end[1] - centre)) for end in ends]
+        turn = np.linspace(*angles, 2 + int(1.2 * np.sqrt(max(radius, 1.0)) * abs(angles[1] - angles[0])))
+        return np.stack([x + radius * np.sin(turn), centre + radius * np.cos(turn)], axis=1)
 
     def scaled(self, by: float) -> "Shape":
         """The same shape in pixels `by` times as fine."""
@@ -102,96 +146,33 @@ class Shape:
             drop=self.drop * by, cut=(x0, y0, x1, y1),
         )  # fmt: skip
 
+    def weight(self, sums: Floats) -> float:
+        """What lies inside, by `sums`, (H, W + 1): cumulative along the rows, 0 first.
 
-def fitted(weights: npt.NDArray[np.float32], start: Shape, *, coarse: int) -> Shape:
-    """The shape with the least weight inside, from every style.
-
-    Args:
-        weights: float32 (H, W); negative where the picture is, positive where it must not be, 0 where unknown.
-        start: a first guess; its style is ignored.
-        coarse: every style is tried on every `coarse`-th pixel, the best one then made exact.
-    """
-    few = weights[::coarse, ::coarse]
-    sums = _sums(few)
-    gain = -float(few[few < 0].sum())
-    best, best_cost = start, np.inf
-    small = start.scaled(1.0 / coarse)
-    for style in STYLES:
-        for step in ((small.far - small.near) / 8.0, 1.0):
-            shape, cost = _searched(replace(small, style=style), sums, step, 0.25)
-            cost += style.must_win * gain
-            if cost < best_cost:
-                best, best_cost = shape, cost
-    fine = max(1, coarse // 4)
-    exact, _ = _searched(best.scaled(coarse / fine), _sums(weights[::fine, ::fine]), coarse / fine / 2.0, 0.25)
-    return exact.scaled(fine)
+        A row of any such shape is an interval less the gap of a concave near field, so one look-up a row is enough.
+        """
+        rows, width = sums.shape
+        offsets = np.arange(rows) * width
+        left, right, gap_left, gap_right = (
+            sums.ravel()[offsets + np.clip(np.ceil(ends - 0.5), 0, width - 1).astype(np.int64)]
+            for ends in self.intervals(np.arange(rows) + 0.5)
+        )
+        return float((right - left - (gap_right - gap_left)).sum())
 
 
-def _sums(weights: npt.NDArray[np.float32]) -> Floats:
-    sums = np.zeros((weights.shape[0], weights.shape[1] + 1), np.float64)
-    np.cumsum(weights, axis=1, out=sums[:, 1:])
-    return sums
-
-
-def _intervals(vectors: Floats, shape: Shape, rows: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Left and right end of every row and of its near-field gap, (K, rows), for K vectors (sides, near, far, drop)."""
-    y = np.arange(rows) + 0.5
-    t = (y - shape.at[0]) / (shape.at[1] - shape.at[0])
-    left_top, right_top, left_low, right_low, near, far, drop = (vectors[:, i : i + 1] for i in range(7))
-    left = np.maximum(left_top + t * (left_low - left_top), shape.cut[0])
-    right = np.minimum(right_top + t * (right_low - right_top), shape.cut[2])
-    opening = np.maximum((right_low - left_low) - (right_top - left_top), 1e-3)  # nearly parallel: an apex far away
-    up = (right_top - left_top) / opening
-    apex_x = left_top - up * (left_low - left_top)
-    from_apex = y - (shape.at[0] - up * (shape.at[1] - shape.at[0]))
-    outside = (y < shape.cut[1]) | (y >= shape.cut[3])
-    gap_left = gap_right = left
-    if shape.style.is_far_arc:
-        radius = far - y + from_apex - drop
-        below = np.maximum(from_apex - drop, 0.0)  # above its centre the arc bounds nothing
-        half = np.sqrt(np.maximum(radius * radius - below * below, 0.0))
-        left, right = np.maximum(left, apex_x - half), np.minimum(right, apex_x + half)
-        outside = outside | (from_apex < 0)
-    else:
-        outside = outside | (y >= far)
-    if shape.style.is_near_arc:
-        radius = near - y + from_apex
-        half = np.sqrt(np.maximum(radius * radius - from_apex * from_apex, 0.0))
-        gap_left, gap_right = apex_x - half, apex_x + half
-    else:
-        outside = outside | (y < near)
-    right = np.where(outside, left, np.maximum(left, right))
-    return left, right, np.clip(gap_left, left, right), np.clip(gap_right, left, right)
-
-
-def _costs(vectors: Floats, shape: Shape, sums: Floats) -> Floats:
-    """Weight inside each of K shapes."""
-    rows, width = sums.shape
-    offsets = np.arange(rows) * width
-    left, right, gap_left, gap_right = (
-        sums.ravel()[offsets + np.clip(np.ceil(ends - 0.5), 0, width - 1).astype(np.int64)]
-        for ends in _intervals(vectors, shape, rows)
-    )
-    costs: Floats = (right - left - (gap_right - gap_left)).sum(axis=1)
-    return costs
-
-
-def _searched(shape: Shape, sums: Floats, step: float, least: float) -> tuple[Shape, float]:
-    """Take the best of all moves while one helps, then halve the step (pixels) until it is under `least`."""
-    moves = UPRIGHT if shape.style.is_upright else CURVING if shape.style.is_far_arc else LEANING
-    moves = np.concatenate([moves, -moves])
-    vector = np.array([*shape.sides, shape.near, shape.far, shape.drop])
-    if shape.style.is_upright:
-        vector[[0, 2]], vector[[1, 3]] = vector[[0, 2]].mean(), vector[[1, 3]].mean()
-    cost = float(_costs(vector[np.newaxis], shape, sums)[0])
-    while step >= least:
-        tried = vector + step * moves
-        is_possible = (tried[:, 5] > tried[:, 4] + 4.0) & (tried[:, 6] >= 0.0)
-        costs = np.where(is_possible, _costs(tried, shape, sums), np.inf)
-        best = int(costs.argmin())
-        if costs[best] < cost - 1e-9:
-            vector, cost = tried[best], float(costs[best])
-        else:
-            step /= 2.0
-    a, b, c, d, near, far, drop = (float(value) for value in vector)
-    return replace(shape, sides=(a, b, c, d), near=near, far=far, drop=drop), cost
+def _clipped(outline: Floats, cut: Cut) -> Polygon:
+    """An outline cut with the window, one straight line after the other (Sutherland and Hodgman 1974)."""
+    for axis, bound, sign in ((0, cut[0], 1), (1, cut[1], 1), (0, cut[2], -1), (1, cut[3], -1)):
+        if not len(outline):
+            break
+        inside = sign * (outline[:, axis] - bound)
+        following = np.roll(outline, -1, axis=0)
+        after = np.roll(inside, -1)
+        points = []
+        for here, there, a, b in zip(outline, following, inside, after, strict=True):
+            if a >= 0:
+                points.append(here)
+            if (a >= 0) != (b >= 0):
+                points.append(here + (there - here) * (a / (a - b)))
+        outline = np.array(points)
+    return tuple((float(x), float(y)) for x, y in outline.round(3))

@@ -1,22 +1,22 @@
-"""Grey pixels to the shape of the ultrasound picture in them: the second witness, which never reads the regions.
+"""Grey pixels to the shape of the ultrasound picture in them: the witness that never reads the regions.
 
 A picture is a large area densely filled with changing grey; text, bars, ticks, logos and body marks are thin, or
 flat, or small. Density, opening and the largest component find it; a shape that a transducer can give is fitted to
 it, so that a dark half or an anechoic organ does not bite into it. What this is not: a search for text on tissue.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dicom_ai.crop.evidence import Evidence, Grey, evidence_of, grown
+from dicom_ai.crop.fit import LEAST_POINTS, Asked, Light, moved, seen_along, upright, windowed
 from dicom_ai.crop.polygon import box_of, polygons_of
-from dicom_ai.crop.shape import STYLES, Shape, fitted
+from dicom_ai.crop.shape import CURVED, LEANING, VIRTUAL, Floats, Shape
 from dicom_ai.kept import Mask, Polygon
-
-Grey = npt.NDArray[np.uint8]
 
 LEAST_SHARE = 0.01
 """Of the frame: anything smaller is a probe in the air or a mark."""
@@ -29,17 +29,30 @@ MOST_LOST, MOST_DARK = 0.08, 0.35
 the shape that is dark. A sector may be a third dark (lost contact, depth); a shape that misses picture is wrong."""
 
 PICTURE, UNKNOWN, DARK, FURNITURE = -1.0, 0.0, 0.4, 2.0
-"""Weights of the fit: losing picture costs more than adding dark; taking in a mark costs most; what lies between
+"""Weights of a shape: losing picture costs more than adding dark; taking in a mark costs most; what lies between
 picture in its row and in its column (a dark organ, a shadow) costs nothing either way."""
 
 PAINT = 128
 """Grey level some pixel of a letter, tick or bar reaches; scraps of faint tissue do not."""
 
-LONELY = 0.6
-"""Share of lit pixels around a letter or tick, which stands on black; around a scrap of tissue there is speckle."""
+BRIGHT, LEAST_MARK, LONELY = 64, 24, 0.6
+"""What counts as written in the dark beyond a picture: grey level, pixels, and most of what is lit around it; around a
+scrap of tissue there is speckle."""
 
-BRIGHT, LEAST_MARK = 64, 12
-"""Grey level and pixels of what counts as written in the dark beyond a picture; faint speckle is below."""
+DENSE, SPARSE = 127, 16
+"""Share of lit pixels, x 255: over 3 blocks, of tissue; over 7 blocks without a bright pixel, of very faint speckle."""
+
+DARK_INSIDE = 77
+"""Light, x 255, of what is dark but lies between picture in its row and its column."""
+
+SHARES = (np.arange(256) / 255).astype(np.float32)
+
+FLOOR = 0.35
+"""Of a picture's columns end within a block of its lowest row where the screen window cuts an arc; where none does,
+about a sixth."""
+
+BRIGHTEST = 40
+"""Grey levels above black that count as full light when the edge is made exact; more would let one bright line pull."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +64,23 @@ class Support:
         kind: "sector", "trapezoid", "rectangle" or "free".
         confidence: 0..1, how well shape and lit picture cover each other, picture left out weighing most; for a
             free shape the share of it that is lit.
+        edges: of every side, top and bottom within the window, points and whether the light is seen to end there;
+            none for a free shape.
+        lopsided: 0..1, how unlike the two sides are; a transducer's lean alike, to one side or to both.
+        light: how the screen was looked at when the edge was made exact; None for a free shape.
     """
 
     polygons: tuple[Polygon, ...]
     kind: str
     confidence: float
+    edges: tuple[tuple[Asked, ...], ...] = ()
+    lopsided: float = 0.0
+    light: Light | None = field(default=None, repr=False, compare=False)
 
     def row(self) -> dict[str, Any]:
         """The vote as small JSON (without the vertices)."""
-        return {"kind": self.kind, "confidence": round(self.confidence, 3), "pictures": len(self.polygons)}
+        said = {name: round(getattr(self, name), 3) for name in ("confidence", "lopsided")}
+        return {"kind": self.kind, "pictures": len(self.polygons)} | said
 
 
 def picture_support(grey: Grey) -> Support | None:
@@ -73,65 +94,56 @@ def picture_support(grey: Grey) -> Support | None:
     """
     if min(grey.shape) < 64:
         return None
-    lit = lit_mask(grey)
-    found = [_drawn(grey, lit, group) for group in _groups(grey, lit)]
+    seen = evidence_of(grey)
+    dense = _dense(seen)
+    found = [_drawn(grey, seen, dense, group) for group in _groups(grey, seen, dense)]
     if not found:
         return None
     kinds = {drawn.kind for drawn in found}
-    polygons = tuple(sorted(polygon for drawn in found for polygon in polygons_of(_solid(drawn.mask))))
     return Support(
-        polygons=polygons,
+        polygons=tuple(sorted(drawn.polygon for drawn in found)),
         kind=kinds.pop() if len(kinds) == 1 else "free",
         confidence=min(drawn.confidence for drawn in found),
+        edges=tuple(edge for drawn in found for edge in drawn.edges),
+        lopsided=max(drawn.lopsided for drawn in found),
+        light=found[0].light,
     )
-
-
-def lit_mask(grey: Grey) -> Grey:
-    """Pixels brighter than the screen's black that are not part of a flat painted area, uint8 0/1 (H, W)."""
-    black = int(np.bincount(grey[::2, ::2].ravel(), minlength=256)[:48].argmax())
-    lit = (grey >= max(5, black + 4)).astype(np.uint8)
-    change = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    flat = ((change <= 2) & (lit > 0)).astype(np.uint8)  # 2: what lossy compression adds to a flat area
-    flat = np.asarray(cv2.morphologyEx(flat, cv2.MORPH_OPEN, np.ones((11, 11), np.uint8)), np.uint8)
-    painted = _grown(flat, 2)
-    quarters = np.stack([part.mean(axis=1) for part in np.array_split(painted, 4, axis=1)])
-    banner = (quarters >= 0.2).sum(axis=0) >= 3  # a banner goes on behind the text on it
-    painted[banner] = 1
-    return np.asarray(lit & (1 - painted), np.uint8)
-
-
-def _grown(mask: Mask | Grey, by: int) -> Grey:
-    side = 2 * by + 1
-    return np.asarray(cv2.dilate(mask.astype(np.uint8, copy=False), np.ones((side, side), np.uint8)), np.uint8)
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    mask: Mask
+    polygon: Polygon
     kind: str
     confidence: float
+    edges: tuple[tuple[Asked, ...], ...] = ()
+    lopsided: float = 0.0
+    light: Light | None = None
 
 
-def _scale(shape: tuple[int, ...]) -> int:
-    return 4 if max(shape) >= 600 else 3 if max(shape) >= 400 else 2
+def _dense(seen: Evidence) -> Grey:
+    """Blocks full of light, 0/1: of tissue, or of speckle so faint that no pixel near is bright."""
+    bright = grown(seen.peak >= PAINT, 4)
+    faint = (cv2.blur(seen.lit, (7, 7)) > SPARSE) & (cv2.blur(seen.lit, (3, 3)) > 0) & (bright == 0)
+    dense = (cv2.blur(seen.sure, (3, 3)) > DENSE) | (cv2.blur(seen.lit, (3, 3)) > DENSE) | faint
+    return np.asarray(dense & (grown(seen.painted, 1) == 0), np.uint8)
 
 
-def _groups(grey: Grey, lit: Grey) -> list[list[Mask]]:
-    """Coarse masks of the pictures, each with the loose parts that may belong to it (largest first)."""
-    scale = _scale(grey.shape)
-    height, width = grey.shape[0] // scale, grey.shape[1] // scale
-    density = cv2.resize(lit[: height * scale, : width * scale] * 255, (width, height), interpolation=cv2.INTER_AREA)
-    dense = (cv2.blur(density, (3, 3)) > 127).astype(np.uint8)
+def _groups(grey: Grey, seen: Evidence, dense: Grey) -> list[list[Mask]]:
+    """Masks of the pictures, each with the loose parts that may belong to it (largest first)."""
+    height, width = dense.shape
     radius = max(3, round(0.016 * height))  # a text line is under 3 % of the height
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    opened = cv2.morphologyEx(dense, cv2.MORPH_OPEN, disk)
+    opened = cv2.morphologyEx(
+        cv2.copyMakeBorder(dense, radius, radius, radius, radius, cv2.BORDER_CONSTANT), cv2.MORPH_OPEN, disk
+    )
+    opened = np.ascontiguousarray(opened[radius:-radius, radius:-radius])  # the frame's edge is dark
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opened)
-    sample = grey[: height * scale : scale, : width * scale : scale]
+    sample = grey[: height * seen.scale : seen.scale, : width * seen.scale : seen.scale]
     parts = [
         (stats[label], np.asarray(labels == label))
         for label in sorted(range(1, count), key=lambda label: -int(stats[label][cv2.CC_STAT_AREA]))
         if stats[label][cv2.CC_STAT_AREA] >= LEAST_SHARE * height * width
-        and _entropy(sample[labels == label]) >= LEAST_ENTROPY
+        and _is_speckled(sample[labels == label], seen)
     ]
     if not parts:
         return []
@@ -142,10 +154,12 @@ def _groups(grey: Grey, lit: Grey) -> list[list[Mask]]:
     return [[mask for _, mask in parts]]
 
 
-def _entropy(values: Grey) -> float:
+def _is_speckled(values: Grey, seen: Evidence) -> bool:
+    """Whether grey levels are those of a picture: many of them, or all of them faint."""
     share = np.bincount(values, minlength=256) / max(1, values.size)
     share = share[share > 0]
-    return float(-(share * np.log2(share)).sum())
+    entropy = float(-(share * np.log2(share)).sum())
+    return entropy >= LEAST_ENTROPY or (entropy >= LEAST_ENTROPY / 2 and int(np.percentile(values, 98)) < PAINT // 4)
 
 
 def _is_twin(stat: npt.NDArray[np.int32], largest: npt.NDArray[np.int32]) -> bool:
@@ -157,65 +171,101 @@ def _is_twin(stat: npt.NDArray[np.int32], largest: npt.NDArray[np.int32]) -> boo
     return is_beside and area >= 0.3 * largest_area and overlap >= 0.5 * max(h, lh)
 
 
-def _drawn(grey: Grey, lit: Grey, parts: list[Mask]) -> _Drawn:
+def _drawn(grey: Grey, seen: Evidence, dense: Grey, parts: list[Mask]) -> _Drawn:
     """The shape around the first part, and around the further parts that it explains as well."""
-    best = _fit(grey, lit, parts[0])
+    best, shape = _fit(seen, dense, parts[0])
     picture = parts[0]
-    for part in parts[1:]:
-        joint = _fit(grey, lit, picture | part)
-        if joint.kind != "free" and joint.confidence >= best.confidence - 0.05:
-            best, picture = joint, picture | part
-    return best
+    for part in parts[1:3]:
+        joint, other = _fit(seen, dense, picture | part)
+        if other is not None and joint.confidence >= best.confidence - 0.05:
+            best, shape, picture = joint, other, picture | part
+    if shape is None:
+        return best
+    light, large = _light(grey, seen, shape), shape.scaled(seen.scale)
+    exact = moved(windowed(large, light, reach=2 * seen.scale), light, reach=4 * seen.scale, rounds=4)
+    edges = seen_along(exact, light, reach=4 * seen.scale)
+    return replace(best, polygon=exact.polygon(), edges=edges, lopsided=_lopsided(exact, edges), light=light)
 
 
-def _fit(grey: Grey, lit: Grey, coarse: Mask) -> _Drawn:
-    rows, columns = lit.shape
-    dense = cv2.blur(lit * 255, (5, 5)) > 127
-    near = _grown(coarse, 1)
-    picture = dense & _enlarged(near, rows, columns)
+def _lopsided(shape: Shape, edges: tuple[tuple[Asked, ...], ...]) -> float:
+    """Angle by which the sides differ from leaning alike to both sides (or to one), over their own lean, 0..1.
+
+    A side that the window has taken away whole says nothing, so both must be there or both be gone.
+    """
+    if shape.style.is_upright:
+        return 0.0
+    if (len(edges[0]) < LEAST_POINTS) != (len(edges[1]) < LEAST_POINTS):
+        return 1.0
+    left, right = (float(np.arctan(slope)) for slope in shape.slopes)
+    apart = min(abs(left + right), abs(left - right) if not shape.style.is_far_arc else np.inf)
+    return min(1.0, apart / max(abs(left), abs(right), 0.35))
+
+
+def _fit(seen: Evidence, dense: Grey, coarse: Mask) -> tuple[_Drawn, Shape | None]:
+    """The best shape on the blocks; None when none is believed and the picture's hull is taken."""
+    rows, columns = dense.shape
+    picture = (dense & grown(coarse, 1)) > 0
     hull = _hull(picture)
     weights = np.full((rows, columns), DARK, np.float32)
-    weights[dense & (_grown(grey, 3) >= PAINT)] = FURNITURE
-    weights[hull | (dense & _enlarged(_grown(coarse, 4), rows, columns))] = UNKNOWN
+    weights[(cv2.blur(seen.sure, (3, 3)) > DENSE // 2) & (grown(seen.peak, 1) >= PAINT)] = FURNITURE
+    weights[hull | ((dense & grown(coarse, 6)) > 0)] = UNKNOWN
     weights[picture] = PICTURE
-    shape = fitted(weights, _first_guess(hull), coarse=2 * _scale(lit.shape))
+    shape = _best(weights, picture, hull)
     mask = shape.mask(rows, columns)
     lost = float((hull & ~mask).sum() / max(1, hull.sum()))
     dark = float((mask & ~hull).sum() / max(1, mask.sum()))
-    if lost > MOST_LOST or dark > MOST_DARK:
-        return _Drawn(hull, "free", float(picture.sum() / max(1, hull.sum())))
-    return _Drawn(mask & ~_marked(grey, lit, mask, hull), shape.kind, 1.0 - lost - dark / 3.0)
+    if lost > MOST_LOST or dark > MOST_DARK or _is_marked(seen, mask & (grown(hull, 2) == 0)):
+        polygon = max(polygons_of(hull), key=len)
+        drawn = tuple((x * seen.scale, y * seen.scale) for x, y in polygon)
+        return _Drawn(drawn, "free", float(picture.sum() / max(1, hull.sum()))), None
+    return _Drawn((), shape.kind, 1.0 - lost - dark / 3.0), shape
 
 
-def _marked(grey: Grey, lit: Grey, mask: Mask, hull: Mask) -> Mask:
-    """The dark part of a shape beyond the picture's hull, if anything is written there; else nothing.
+def _is_marked(seen: Evidence, beyond: Mask) -> bool:
+    """Whether anything is written in the dark part of a shape beyond the picture's hull.
 
-    A shape goes on into the dark because a transducer's does. That is only true where it is dark: one mark there and
-    the shape ends at the picture.
+    A shape goes on into the dark because a transducer's does. That is only true where it is dark.
     """
-    beyond = mask & (_grown(hull, 2) == 0)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((beyond & (grey >= BRIGHT)).astype(np.uint8))
+    bright = (beyond & (seen.peak >= BRIGHT)).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
     sizes = stats[1:, cv2.CC_STAT_AREA]
-    if not (sizes >= LEAST_MARK).any():
-        return np.zeros_like(mask)
-    crowd = np.bincount(labels.ravel(), weights=cv2.blur(lit * 255, (15, 15)).ravel())[1:] / sizes
-    is_mark = (sizes >= LEAST_MARK) & (crowd < LONELY * 255)
-    return beyond if is_mark.any() else np.zeros_like(mask)
+    crowd = np.bincount(labels.ravel(), weights=cv2.blur(seen.sure, (5, 5)).ravel())[1:] / np.maximum(sizes, 1)
+    return bool(((sizes * seen.scale**2 >= LEAST_MARK) & (crowd < LONELY * 255)).any())
 
 
-def _solid(mask: Mask) -> Mask:
-    """The largest connected part; what a fit leaves over beside it are crumbs."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    if len(stats) < 2:
-        return mask
-    return np.asarray(labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()), np.bool_)
+def _best(weights: npt.NDArray[np.float32], picture: Mask, hull: Mask) -> Shape:
+    """The shape with the least weight inside, each style moved onto the picture first."""
+    plane = picture.view(np.uint8) * np.uint8(255)
+    plane[hull & ~picture] = DARK_INSIDE
+    light = Light(plane, SHARES, least=0.3, floor=1.0)
+    sums = np.zeros((weights.shape[0], weights.shape[1] + 1), np.float64)
+    np.cumsum(weights, axis=1, out=sums[:, 1:])
+    gain = float(picture.sum())
+    best, least = None, np.inf
+    for guess in _guesses(picture, hull):
+        shape = moved(guess, light, reach=12, rounds=4)
+        cost = shape.weight(sums) + shape.style.must_win * gain
+        if best is None or cost < least:
+            best, least = shape, cost
+    assert best is not None  # noqa: S101 - there are always guesses
+    return best
 
 
-def _enlarged(mask: Grey, rows: int, columns: int) -> Mask:
-    scale = _scale((rows, columns))
-    large = np.repeat(np.repeat(mask, scale, axis=0), scale, axis=1)
-    missing = ((0, rows - large.shape[0]), (0, columns - large.shape[1]))
-    return np.asarray(np.pad(large, missing, mode="edge") > 0)
+def _light(grey: Grey, seen: Evidence, shape: Shape) -> Light:
+    """How bright the full-frame pixels are, against what is usual inside the shape."""
+    height, width = seen.lit.shape
+    middle = seen.scale // 2
+    inside = grey[middle : height * seen.scale : seen.scale, middle : width * seen.scale : seen.scale]
+    values = inside[shape.mask(height, width)]
+    full = float(np.clip(np.median(values) - seen.black, 6, BRIGHTEST)) if values.size else BRIGHTEST
+    table = np.clip((np.arange(256) - seen.black) / full, 0, 1).astype(np.float32)
+    floor = min(1.0, (seen.level + 1 - seen.black) / full)
+    plane = np.asarray(cv2.blur(grey, (3, 3)), np.uint8)
+    if seen.painted.any():  # what is painted beside a picture is not its light
+        plane[: height * seen.scale, : width * seen.scale] &= np.kron(
+            1 - seen.painted, np.full((seen.scale,) * 2, 255, np.uint8)
+        )
+    return Light(plane, table, least=0.4, floor=floor)
 
 
 def _hull(mask: Mask) -> Mask:
@@ -232,19 +282,50 @@ def _hull(mask: Mask) -> Mask:
     return np.asarray(between | mask)
 
 
-def _first_guess(hull: Mask) -> Shape:
+def _guesses(picture: Mask, hull: Mask) -> list[Shape]:
+    """First guesses, one for every style, from the outermost pixels of the rows."""
     rows, columns = hull.shape
-    ys = np.flatnonzero(hull.any(axis=1))
+    outline = np.zeros(hull.shape, np.uint8)
+    points = np.argwhere(picture)[:, ::-1].astype(np.int32)
+    cv2.fillConvexPoly(outline, cv2.convexHull(points), 1)
+    ys = np.flatnonzero(outline.any(axis=1))
     top, bottom = float(ys[0]), float(ys[-1] + 1)
-    left = hull[ys].argmax(axis=1).astype(np.float64)
-    right = columns - hull[ys][:, ::-1].argmax(axis=1).astype(np.float64)
-    cut = _cut(left, right, rows=rows, columns=columns)
+    left = outline[ys].argmax(axis=1).astype(np.float64)
+    right = columns - outline[ys][:, ::-1].argmax(axis=1).astype(np.float64)
     (a, da), (b, db) = _line(ys, left, int(left.argmin())), _line(ys, right, int(right.argmax()))
     sides = (a + da * top, b + db * top, a + da * bottom, b + db * bottom)
-    return Shape(sides=sides, at=(top, bottom), near=top, far=bottom, drop=0.0, style=STYLES[0], cut=cut)
+    cut = _cut(left, right, rows=rows, columns=columns)
+    low = rows - picture[::-1].argmax(axis=0)[picture.any(axis=0)].astype(np.float64)
+    if (low >= low.max() - 1).sum() >= FLOOR * len(low):
+        cut = (*cut[:3], float(low.max()))
+    plain = Shape(sides=sides, at=(top, bottom), near=top, far=bottom, drop=0.0, style=LEANING, cut=cut)
+    boxed = upright(plain)
+    whole = (0.0, 0.0, float(columns), float(rows))
+    guesses = [
+        replace(boxed, sides=(left.min(), right.max()) * 2, cut=whole),
+        replace(plain, cut=(cut[0], 0.0, cut[2], float(rows))),
+    ]
+    if db - da > 0.1:
+        guesses += _arcs(plain, picture)
+    return guesses
 
 
-def _line(ys: npt.NDArray[np.intp], xs: npt.NDArray[np.float64], widest: int) -> tuple[float, float]:
+def _arcs(plain: Shape, picture: Mask) -> list[Shape]:
+    """The sectors between two sides: curved, and with a flat top."""
+    (x, y), slopes = plain.apex, plain.slopes
+    ys, xs = np.nonzero(picture)
+    distance = np.hypot(xs + 0.5 - x, ys + 0.5 - y)
+    turn = np.arctan2(xs + 0.5 - x, ys + 0.5 - y)
+    middle, half = (np.arctan(slopes[0]) + np.arctan(slopes[1])) / 2, (np.arctan(slopes[1]) - np.arctan(slopes[0])) / 2
+    central = np.abs(turn - middle) < 0.6 * half
+    if central.sum() < 32:
+        return []
+    near, far = float(np.percentile(distance[central], 0.5)), float(np.percentile(distance, 99.7))
+    sector = replace(plain, near=y + near, far=y + far, style=CURVED)
+    return [sector, replace(plain, far=y + far, style=VIRTUAL)]
+
+
+def _line(ys: npt.NDArray[np.intp], xs: Floats, widest: int) -> tuple[float, float]:
     """Intercept and slope of x over y from the top row to the widest, where the side of a sector is straight."""
     n = max(widest, len(ys) // 4, 2)
     a, b = n // 6, max(n - n // 6 - 1, n // 6 + 1)
@@ -252,11 +333,9 @@ def _line(ys: npt.NDArray[np.intp], xs: npt.NDArray[np.float64], widest: int) ->
     return float(np.median(xs[a : b + 1] - slope * ys[a : b + 1])), float(slope)
 
 
-def _cut(
-    left: npt.NDArray[np.float64], right: npt.NDArray[np.float64], *, rows: int, columns: int
-) -> tuple[float, float, float, float]:
+def _cut(left: Floats, right: Floats, *, rows: int, columns: int) -> tuple[float, float, float, float]:
     """The screen window: a side with a straight upright run along it ends there, otherwise the frame does."""
     run = 0.1 * len(left)
-    x0 = left.min() if (left <= left.min() + 2).sum() >= run else 0.0
-    x1 = right.max() if (right >= right.max() - 2).sum() >= run else float(columns)
+    x0 = left.min() if (left <= left.min() + 1).sum() >= run else 0.0
+    x1 = right.max() if (right >= right.max() - 1).sum() >= run else float(columns)
     return float(x0), 0.0, float(x1), float(rows)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dicom_ai.crop.decision import LEAST_CONFIDENCE, decide
+from dicom_ai.crop.decision import LEAST_CONFIDENCE, LEAST_STEADY, decide
 from dicom_ai.crop.polygon import rectangle
 from dicom_ai.crop.region import RegionVote
 from dicom_ai.crop.support import Support
@@ -33,7 +33,7 @@ def test_agreeing_witnesses_keep_their_common_part_less_a_margin():
     ("said", "shown", "reason"),
     [
         pytest.param(vote(reason="no_regions"), None, "no_regions", id="silent object"),
-        pytest.param(vote(reason="regions_not_believed"), support(REGION), "regions_not_believed", id="no belief"),
+        pytest.param(vote(reason="region_overflow"), support(REGION), "region_overflow", id="no belief"),
         pytest.param(vote(REGION), None, "no_picture", id="blind pixels"),
         pytest.param(vote(REGION), support((380, 55, 450, 90)), "no_picture", id="a crumb"),
         pytest.param(vote(REGION), support((0, 60, 300, 500)), "witnesses_disagree", id="sticks out"),
@@ -52,9 +52,9 @@ def test_anything_else_is_quarantined_with_its_reason(said, shown, reason):
 @pytest.mark.parametrize(
     ("single", "status"),
     [
-        ((support(REGION), support((102, 52, 698, 548)), support(REGION)), "cropped"),
-        ((support(REGION), support((100, 50, 500, 550)), support(REGION)), "quarantined"),
-        ((support(REGION), None, support(REGION)), "quarantined"),
+        ((1.0, 0.9, 0.8), "cropped"),
+        ((1.0, LEAST_STEADY - 0.01, 0.8), "quarantined"),
+        ((1.0, 0.9, 0.0), "quarantined"),
     ],
 )
 def test_frames_of_a_clip_must_agree_with_the_clip(single, status):

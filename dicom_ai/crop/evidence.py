@@ -1,0 +1,94 @@
+"""Grey pixels to small planes of evidence: where a screen is lit, how brightly, and where it is painted flat.
+
+A frame is looked at in blocks of about four pixels, so that everything but the last refinement works on a few ten
+thousand values. What this is not: a judgement on what is picture; nothing here knows a shape.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Grey = npt.NDArray[np.uint8]
+
+LONGEST = 290
+"""Blocks along the longer side of a frame, about: 4 pixels each at 1164x873."""
+
+STEPS = (1, 2, 3)
+"""Grey levels above the screen's black from which a pixel may count as lit, the least first. A clean screen shows a
+picture darkened to two or three levels; on a noisy one, or one compressed hard, only more than `USUAL` means light."""
+
+USUAL = 4
+"""Levels above black that count as lit on every screen."""
+
+LEAST_EMPTY = 0.15
+"""Share of blocks without one lit pixel below which the screen's black is noise at that level. Scan shapes leave at
+least the corners of the frame empty."""
+
+FLAT = 2
+"""Difference of grey levels in a block that counts as painted; lossy compression adds this much to a flat area."""
+
+PATCH = 11
+"""Pixels to a side of the least area that is called painted."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the blocks of one frame show; planes are (H // scale, W // scale).
+
+    Attributes:
+        scale: pixels per block side.
+        black: grey level of the empty screen. level: a pixel above it is lit.
+        lit: uint8, 255 x the share of lit pixels. sure: the same with the usual level.
+        peak: uint8, brightest pixel. painted: uint8 0/1, flat areas such as bars and banners, with what is on them.
+    """
+
+    scale: int
+    black: int
+    level: int
+    lit: Grey
+    sure: Grey
+    peak: Grey
+    painted: Grey
+
+
+def evidence_of(grey: Grey) -> Evidence:
+    """Look at uint8 (H, W) in blocks."""
+    scale = max(1, round(max(grey.shape) / LONGEST))
+    height, width = grey.shape[0] // scale, grey.shape[1] // scale
+    whole = grey[: height * scale, : width * scale]
+    black = int(np.bincount(grey[::3, ::3].ravel(), minlength=256)[:48].argmax())
+    usual = max(USUAL, black + USUAL - 1)
+    sure = lit = _share(whole, usual, (width, height))
+    level = usual
+    for step in STEPS:
+        if black + step >= usual:
+            break
+        few = _share(whole, black + step, (width, height))
+        if float((few == 0).mean()) >= LEAST_EMPTY:
+            level, lit = black + step, few
+            break
+    square = np.ones((max(3, scale),) * 2, np.uint8)
+    peak = np.ascontiguousarray(cv2.dilate(whole, square)[scale // 2 :: scale, scale // 2 :: scale])
+    least = np.ascontiguousarray(cv2.erode(whole, square)[scale // 2 :: scale, scale // 2 :: scale])
+    flat = ((peak - least <= FLAT) & (least > usual)).astype(np.uint8)
+    return Evidence(scale, black, level, lit, sure, peak, _painted(flat, max(3, round(PATCH / scale))))
+
+
+def _share(grey: Grey, level: int, size: tuple[int, int]) -> Grey:
+    lit = cv2.threshold(grey, level, 255, cv2.THRESH_BINARY)[1]
+    return np.asarray(cv2.resize(lit, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _painted(flat: Grey, side: int) -> Grey:
+    painted = np.asarray(cv2.morphologyEx(flat, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), np.uint8)
+    quarters = np.stack([part.mean(axis=1) for part in np.array_split(painted, 4, axis=1)])
+    painted[(quarters >= 0.2).sum(axis=0) >= 3] = 1  # a banner goes on behind the text on it
+    return painted
+
+
+def grown(mask: npt.NDArray[np.generic], by: int) -> Grey:
+    """A mask, uint8 0/1, enlarged by so many elements to every side."""
+    side = 2 * by + 1
+    return np.asarray(cv2.dilate(mask.astype(np.uint8, copy=False), np.ones((side, side), np.uint8)), np.uint8)

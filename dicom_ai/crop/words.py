@@ -103,6 +103,11 @@ def identity_texts(ds: Dataset) -> frozenset[str]:
     return frozenset(text.strip() for text in found if len(text.strip()) > 1)
 
 
+def identity_numbers(ds: Dataset) -> frozenset[str]:
+    """The numbers under which a hospital knows the patient and the visit, as written."""
+    return frozenset(value for keyword in NUMBERS for value in _values(ds, keyword))
+
+
 def forms_of(date: str) -> tuple[str, ...]:
     """A date YYYYMMDD (a time behind it is left out, points are taken off) in the forms in which people write it.
 
@@ -131,18 +136,19 @@ def forms_of(date: str) -> tuple[str, ...]:
 
 def character_sets(ds: Dataset) -> tuple[str, ...]:
     """The terms of Specific Character Set, read without the library's warnings; empty where none is stated."""
+    if "SpecificCharacterSet" not in ds:
+        return ()
     try:
         return terms_of(ds.get_item("SpecificCharacterSet").value)
-    except (KeyError, ValueError, TypeError):
+    except (ValueError, TypeError):
         return ()
 
 
 def _values(ds: Dataset, keyword: str) -> list[str]:
     """The values of one attribute of the main data set, exactly decoded where that can be done."""
-    try:
-        item = ds.get_item(keyword)
-    except KeyError:
+    if keyword not in ds:
         return []
+    item = ds.get_item(keyword)
     text = _text_of(item, _vr(item), character_sets(ds))
     return [value.strip(" \0") for value in text.split("\\") if value.strip(" \0")]
 

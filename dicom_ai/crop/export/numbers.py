@@ -28,6 +28,8 @@ def numbers_of(source: Dataset, attribute: Attribute) -> list[float] | None:
     Returns:
         One or more values, or None when one of them is no number, not whole where it must be, or out of bounds.
     """
+    if attribute.keyword not in source:
+        return None
     try:
         values = _read(source.get_item(attribute.keyword), attribute.vr)
     except (KeyError, ValueError, TypeError, OverflowError, struct.error):

@@ -2,9 +2,10 @@
 
 Every value must be what the published list says of it: the constant, a word of the closed list, a number within its
 bounds, or the keyed or shifted value, made anew here from the source. Then the source's own identity is searched:
-strings of ten bytes and more anywhere in the file but in constants and words of closed lists, which are the same
-whoever the patient is; shorter ones as whole values among the numbers. What this is not: the deed that follows from
-a failed proof (the caller deletes the file and quarantines the source).
+strings of ten bytes and more anywhere in the file but in constants, words of closed lists and numbers, where a word
+that is also a name would cry wolf and nothing else can stand; the patient's numbers of four digits and more as whole
+values among the numbers. What this is not: the deed that follows from a failed proof (the caller deletes the file and
+quarantines the source).
 """
 
 from collections.abc import Sequence
@@ -20,12 +21,12 @@ from dicom_ai.crop.export.build import Site, surviving
 from dicom_ai.crop.export.search import in_pixels, in_text, is_whole, long_ones
 from dicom_ai.crop.export.values import attribute_of, hold, text_of_value
 from dicom_ai.crop.export.walk import Found, NotStrict, walk
-from dicom_ai.crop.words import identity_bytes
+from dicom_ai.crop.words import identity_bytes, identity_numbers
 from dicom_ai.kept import Kept
 
 _PIXELS = (0x7FE00010,)
-_SAME_FOR_ALL = frozenset({"constant", "closed", "computed"})
-"""Kinds whose text does not depend on who the patient is; `values.hold` has compared each with the list by then."""
+_SAME_FOR_ALL = frozenset({"constant", "closed", "computed", "number"})
+"""Kinds that hold no text of the source; `values.hold` compares each with the list. Among numbers IDs are searched."""
 
 
 class Finder(Protocol):
@@ -79,7 +80,7 @@ def prove(made: Made, reader: Finder | None) -> tuple[str, ...]:
         wrong.append(value)
     if _reaches_outside(frames, made.kept):
         wrong.append("pixels_outside")
-    if not np.array_equal(frames, made.kept.frames):
+    if not all(np.array_equal(*pair) for pair in zip(frames, made.kept.frames, strict=True)):
         wrong.append("pixels_differ")
     wrong += _identity(made, found, frames)
     if not wrong and reader is not None and reader.find(frames):
@@ -123,8 +124,7 @@ def _reaches_outside(frames: npt.NDArray[np.uint8], kept: Kept) -> bool:
 
 def _identity(made: Made, found: list[Found], frames: npt.NDArray[np.uint8]) -> list[str]:
     """Strings of the source's identity that stand in the file."""
-    needles = identity_bytes(made.source)
-    everywhere = long_ones(needles)
+    everywhere, numbers = long_ones(identity_bytes(made.source)), identity_numbers(made.source)
     pixels = next(one for one in found if one.path == _PIXELS)
     text = bytearray(made.data[: pixels.begin])  # nothing follows the pixels: the walk ended there or with listed ones
     text += made.data[pixels.end :]
@@ -137,7 +137,7 @@ def _identity(made: Made, found: list[Found], frames: npt.NDArray[np.uint8]) -> 
         value = made.data[one.begin : one.end]
         if attribute.how in _SAME_FOR_ALL or (attribute.how == "device" and value.strip(b" ") in known):
             text[one.begin : one.end] = bytes(one.end - one.begin)
-        elif attribute.how == "number" and one.vr in {"IS", "DS"}:
-            is_there |= is_whole(text_of_value(made.data, one).encode(), needles)
+        if attribute.how == "number":
+            is_there |= is_whole(text_of_value(made.data, one), numbers)
     wrong = ["identity"] if is_there or in_text(bytes(text), everywhere) else []
     return wrong + (["identity_in_pixels"] if in_pixels(frames, everywhere) else [])

@@ -115,6 +115,8 @@ def device(source: Dataset, keys: Pseudonyms, known: frozenset[tuple[str, str]])
 
 def stated(source: Dataset, keyword: str) -> str:
     """A value as text without padding, "" when absent; bytes that are no text of their set still give a stable one."""
+    if keyword not in source:
+        return ""
     try:
         value = source.get_item(keyword).value
         if isinstance(value, bytes):

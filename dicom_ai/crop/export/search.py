@@ -17,7 +17,7 @@ LEAST_DIFFERENT = 4
 zeros would be found in it."""
 
 LEAST_WHOLE = 4
-"""Characters from which a number that is a whole value counts as an ID: a patient called 30 is not a frame rate."""
+"""Digits from which a number that is a whole value counts as an ID: of ID 30 nobody could tell a frame rate."""
 
 _PROBE = 8
 
@@ -33,10 +33,10 @@ def in_text(text: bytes, needles: Iterable[bytes]) -> bool:
     return any(needle in lower for needle in needles)
 
 
-def is_whole(value: bytes, needles: frozenset[bytes]) -> bool:
-    """Whether one of the values of a value field, without padding, is one of the strings."""
-    parts = {part.strip(b" \0") for part in value.lower().split(b"\\")}
-    return any(len(part) >= LEAST_WHOLE and part in needles for part in parts)
+def is_whole(value: str, numbers: Iterable[str]) -> bool:
+    """Whether one of the numbers of a value field is, digit for digit, one of the patient's numbers."""
+    known = {number for number in numbers if len(number) >= LEAST_WHOLE and number.isdigit()}
+    return any(part.strip() in known for part in value.split("\\"))
 
 
 def in_pixels(pixels: npt.NDArray[np.uint8], needles: Iterable[bytes]) -> bool:

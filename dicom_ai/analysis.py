@@ -19,8 +19,10 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 
 from dicom_ai import __version__
+from dicom_ai.approved import named_in
 from dicom_ai.classify.catalogue import Installed, active, installed
 from dicom_ai.classify.runtime import Classifier
+from dicom_ai.crop.catalogue import Layout
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.crop.policy import Policy
 from dicom_ai.errors import CardMismatch, ModelError, ResourceError, UnreadableInstance
@@ -45,13 +47,13 @@ _PIXELS = 0x7FE00008
 Heat = Mapping[int, npt.NDArray[np.uint8]]
 
 
-def cropper_of(settings: Settings) -> Cropper:
-    """The pool of decoding children as the settings want it."""
+def cropper_of(settings: Settings, layouts: Callable[[], Sequence[Layout]] = tuple) -> Cropper:
+    """The pool of decoding children as the settings want it; `layouts` supplies what people approved, latest first."""
     crop = settings.crop
     policy = Policy(deflated=settings.receive.deflated, unlisted=crop.unlisted, blank=crop.blank)
     return Cropper(
         children=crop.children, memory_mib=crop.memory_mib, timeout_s=crop.timeout_s, recycle_after=crop.recycle_after,
-        policy=policy,
+        policy=policy, layouts=layouts,
     )  # fmt: skip
 
 
@@ -159,9 +161,16 @@ class Analyst:
                 self._classifiers[model] = self._load(one)
             return self._classifiers[model]
 
-    def crop(self, path: Path, model: str) -> tuple[CropOutcome, Kept | None]:
-        """Decode and crop one stored object, as many frames as the model's card asks for."""
-        return self._cropper.crop(path, self.classifier(model).card.crop.frames.limit)
+    def crop(self, path: Path, model: str, like: CropOutcome | None = None) -> tuple[CropOutcome, Kept | None]:
+        """Decode and crop one stored object, as many frames as the model's card asks for.
+
+        Args:
+            path: of the object.
+            model: digest of the card.
+            like: an earlier outcome of the same object, to be had again whatever was approved since.
+        """
+        layouts = None if like is None else named_in(like, self._cropper.approved())
+        return self._cropper.crop(path, self.classifier(model).card.crop.frames.limit, layouts)
 
     def score(self, kept: Kept, model: str) -> Scores:
         """Score kept pixels; heat is made for every class that reaches its threshold in a frame."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from dicom_ai.cli_options import AsJson, DataFolder, Paths, SettingsFile, now, settings_of
+from dicom_ai.cli_quarantine import quarantine_app
 
 rules_app = typer.Typer(help="Which exam is which task: the table in force, and why an object took its row.")
 conflicts_app = typer.Typer(help="Objects that contradict each other, for a person to decide.")
@@ -25,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
         ("studies", studies_app),
         ("deliveries", deliveries_app),
         ("conflicts", conflicts_app),
+        ("quarantine", quarantine_app),
         ("rules", rules_app),
     ):
         app.add_typer(group, name=name, no_args_is_help=True)

@@ -20,7 +20,7 @@ To = Annotated[str, typer.Option("--to", help="the node called, as AE@HOST:PORT"
 
 DAY = {
     "Set up": ("apply", "doctor", "serve"),
-    "Every day": ("alarms", "studies", "deliveries", "conflicts"),
+    "Every day": ("alarms", "studies", "deliveries", "conflicts", "quarantine"),
     "Look closer": ("rules", "reasons", "crop", "analyse", "validate"),
     "Network": ("echo", "send", "simulate"),
     "See it work": ("demo", "bench"),

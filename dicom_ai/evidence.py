@@ -130,7 +130,7 @@ class Evidence:
         found = self._work.load(_name(member, model), outcome)
         kept = found[0] if found else None
         if kept is None:
-            again, kept = self._analyst.crop(self._files.path(member.digest), model)
+            again, kept = self._analyst.crop(self._files.path(member.digest), model, outcome)
             if kept is None or again.row() != outcome.row():
                 kind = ResourceError if again.reason in _PASSING else DicomAIError
                 raise kind("an object was cropped otherwise than before", reason=again.reason or "analysis_failed")

@@ -100,6 +100,10 @@ _REASONS = (
         "声明区域与像素中的图像不一致", "Look at the object; the layout may be new or the picture may be overlaid.",
     ),
     Reason(
+        "discarded", "crop", "A person looked at the object and decided that it is not analysed",
+        "已由人工查看并决定不分析该对象", "Nothing to do; the object stays in the store and is forwarded.",
+    ),
+    Reason(
         "disabled", "classify", "Analysis for this task is switched off", "该任务的分析已关闭",
         "Set models.<task>.enabled = true and start again, then run `dicom-ai studies again`.",
     ),

@@ -169,6 +169,7 @@ def work_role(settings: Settings) -> None:
     """Crop, classify, report and deliver until told to stop."""
     from dicom_ai import workflow
     from dicom_ai.analysis import cropper_of
+    from dicom_ai.approved import approved
     from dicom_ai.delivery import Courier
     from dicom_ai.ledger import Ledger
     from dicom_ai.story import Parts, Story
@@ -179,7 +180,7 @@ def work_role(settings: Settings) -> None:
     ledger = Ledger(opened, engine.enqueuer(client), _now)
     files, site = _files(settings, "work", 0), SiteReader(opened)
     with (
-        cropper_of(settings) as cropper,
+        cropper_of(settings, partial(approved, opened)) as cropper,
         seated(settings.database_url, engine.place(settings.database_url)) as seat,
     ):
         analyst = _analyst(settings, cropper)

@@ -31,7 +31,9 @@ from dicom_ai.settings import Models
 from dicom_ai.simulate.exam import Shot
 from dicom_ai.site import SiteTables
 from dicom_ai.store import tables
+from dicom_ai.store.database import write
 from dicom_ai.store.files import Disk
+from dicom_ai.store.quarantine import discard, quarantined
 from tests.disputes import Dispute
 from tests.ledger import Place, place
 from tests.peers import free_port
@@ -234,6 +236,17 @@ def witnesses_disagree(parts: Parts) -> str | None:
     return parts.cropped(ds)
 
 
+def discarded(parts: Parts) -> str | None:
+    ds = still()
+    del ds.SequenceOfUltrasoundRegions
+    work = parts.work()
+    work.answered(ds)
+    with write(work.here.engine) as connection:
+        (found,) = quarantined(connection)
+        discard(connection, found, by="A. Person", why="no picture", now=work.here.clock())
+    return object_reason(work.here)
+
+
 def disabled(parts: Parts) -> str | None:
     work = parts.work(switches=Models.model_validate({"lung-signs": {"enabled": False}}))
     work.receive(still())
@@ -341,7 +354,7 @@ PROBES: dict[str, Callable[[Parts], str | None]] = {
         unreadable, sop_mismatch, conflict, replaced, identity_conflict, no_space, too_large, store_failed,
         not_ultrasound, own_result, no_task, mixed_patient,
         unsupported_syntax, decode_failed, decoder_died, decode_timeout, no_regions, regions_not_believed, no_picture,
-        witnesses_disagree, disabled, not_released, superseded,
+        witnesses_disagree, discarded, disabled, not_released, superseded,
         no_model, non_finite, identity_unreadable, analysis_failed, class_refused, peer_failed,
         no_destination, attempts_spent,
     )

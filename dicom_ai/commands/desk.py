@@ -7,13 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, make_url
 
-from dicom_ai.errors import SettingsError
+from dicom_ai.errors import LedgerUnavailable, SettingsError
 from dicom_ai.ledger import Ledger
+from dicom_ai.rows import say
 from dicom_ai.settings import Settings
 from dicom_ai.store.database import open_engine, revisions
+
+if TYPE_CHECKING:
+    from dicom_ai.crop.catalogue import Layout
 
 START_FIRST = "start the service once with `dicom-ai serve`, or put a site file into force with `dicom-ai apply`"
 
@@ -59,6 +64,24 @@ def acting(settings: Settings, clock: Callable[[], datetime]) -> Iterator[Ledger
             yield Ledger(opened, engine.enqueuer(client), clock)
         finally:
             client.destroy()
+
+
+def approved_there(settings: Settings) -> "tuple[Layout, ...]":
+    """What people approved for the crop, for a command over files: none where there is no ledger.
+
+    A ledger that cannot be read is told of on standard error: without its entries more is quarantined, never less.
+    """
+    from dicom_ai.approved import approved
+
+    path = ledger_file(settings)
+    if path is not None and not path.exists():
+        return ()
+    try:
+        with reading(settings) as opened:
+            return approved(opened)
+    except (SettingsError, LedgerUnavailable) as exc:
+        say(f"without the layouts that people approved: {exc}")
+        return ()
 
 
 def ledger_file(settings: Settings) -> Path | None:

@@ -19,6 +19,7 @@ from dicom_ai.analysis import Analyst, Case, Examined, Heat, cropper_of, header
 from dicom_ai.classify.catalogue import Installed, installed, read_installed
 from dicom_ai.classify.routing import Route, route, rows_of
 from dicom_ai.classify.runtime import Classifier
+from dicom_ai.commands.desk import approved_there
 from dicom_ai.commands.offline_crop import files_of
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.errors import (
@@ -73,8 +74,9 @@ def analyse(request: Request, settings: Settings, *, as_json: bool) -> int:
     """Analyse files and write reports and captures; 1 when a file could not be read or a set could not be reported."""
     paths = files_of(request.paths)
     request.out.mkdir(parents=True, exist_ok=True)
+    layouts = approved_there(settings)
     with (
-        cropper_of(settings) as cropper,
+        cropper_of(settings, lambda: layouts) as cropper,
         TemporaryDirectory(prefix="dicom-ai-") as folder,
     ):
         run = _Run(request, settings, cropper, WorkFiles(Path(folder)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 
 from dicom_ai.analysis import cropper_of
+from dicom_ai.commands.desk import approved_there
 from dicom_ai.crop.emit import full_frame
 from dicom_ai.errors import SettingsError
 from dicom_ai.kept import Kept
@@ -32,7 +33,8 @@ def crop(paths: Sequence[Path], png: Path | None, settings: Settings, *, as_json
     if png is not None:
         png.mkdir(parents=True, exist_ok=True)
     rows = []
-    with cropper_of(settings) as cropper:
+    layouts = approved_there(settings)
+    with cropper_of(settings, lambda: layouts) as cropper:
         for path in files_of(paths):
             outcome, kept = cropper.crop(path, 1)
             row = {"file": str(path), **outcome.row(), "png": _picture(path, kept, png)}

@@ -4,9 +4,10 @@
 
 POLICY is the JSON of `policy.Policy`. It says {"ready": true} once. Requests are JSON lines on stdin,
 {"path", "frame_limit", "layouts"}; the layouts are those that people approved. Every answer on stdout is one
-JSON line {"outcome", "shape", "frame_numbers", "bytes"} followed by that many raw bytes (uint8 T, h, w, C). The process
-has a limit on its address space, writes no file, leaves no core, and ends with its parent. What this is not: a place
-for models; a decoder crashing on a hostile object must not take the device with it, so torch is never imported here.
+JSON line {"outcome", "shape", "frame_numbers", "bytes"} followed by that many raw bytes (uint8 T, h, w, C). A request
+with "picture", {"language", "is_whole"}, is answered by {"outcome", "seen", "bytes"} and a PNG of the votes. The
+process has a limit on its address space, writes no file, leaves no core, and ends with its parent. What this is not: a
+place for models; a decoder crashing on a hostile object must not take the device with it, so torch is never imported.
 """
 
 import ctypes
@@ -33,7 +34,9 @@ from pydicom.tag import Tag
 from dicom_ai.crop.catalogue import Layout
 from dicom_ai.crop.examine import Asked, examine
 from dicom_ai.crop.frames import PLUGINS
+from dicom_ai.crop.picture import Language, picture
 from dicom_ai.crop.policy import Policy
+from dicom_ai.crop.seen import seen
 from dicom_ai.crop.video import CAPTURE_OPTIONS
 from dicom_ai.errors import InputError, UnreadableInstance, UnsupportedPixels
 from dicom_ai.inflate import is_deflated, open_deflated
@@ -103,6 +106,31 @@ def crop(path: Path, asked: Asked, heard: Callable[[], bool] = _hears_nothing) -
         return _refused(error.reason or "unreadable", instance), None
 
 
+def show(
+    path: Path, asked: Asked, *, language: Language, is_whole: bool, heard: Callable[[], bool] = _hears_nothing
+) -> tuple[CropOutcome, dict[str, Any] | None, bytes]:
+    """Read one DICOM file and draw what each witness says of it.
+
+    Args:
+        path: of a DICOM file with preamble and file meta information.
+        asked: as for `crop`.
+        language: of the legend.
+        is_whole: show the whole screen, identity included.
+        heard: as for `crop`.
+
+    Returns:
+        The outcome, the shapes as small JSON and a PNG; None and no bytes when the pixels cannot be shown.
+    """
+    outcome, _ = crop(path, asked, heard)
+    try:
+        with path.open("rb", buffering=0) as file:
+            ds = _read(_WithinFile(file), deflated=asked.policy.deflated)
+            found = seen(ds, _instance(ds), asked.layouts, heard)
+            return outcome, found.row(), picture(found, outcome, language=language, is_whole=is_whole)
+    except (InputError, OSError, MemoryError):
+        return outcome, None, b""
+
+
 class _WithinFile(io.BufferedReader):
     """Reads no more at once than the file has: a header may announce a value of gigabytes in a file of some bytes."""
 
@@ -161,6 +189,12 @@ def _answer(out: BinaryIO, outcome: CropOutcome, pixels: Kept | None) -> None:
     out.flush()
 
 
+def _answer_shown(out: BinaryIO, outcome: CropOutcome, shapes: dict[str, Any] | None, png: bytes) -> None:
+    header = {"outcome": outcome.row(), "seen": shapes, "bytes": len(png)}
+    out.write(json.dumps(header).encode() + b"\n" + png)
+    out.flush()
+
+
 def _confine(memory_mib: int) -> None:
     """Limit this process; the libraries are loaded by now and count towards the limit."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -187,7 +221,10 @@ def main(memory_mib: int, policy: Policy) -> None:
         request = json.loads(line)
         layouts = tuple(Layout.of(row) for row in request["layouts"])
         asked = Asked(int(request["frame_limit"]), policy, layouts)
-        _answer(out, *crop(Path(request["path"]), asked, ear.heard))
+        if "picture" in request:
+            _answer_shown(out, *show(Path(request["path"]), asked, **request["picture"], heard=ear.heard))
+        else:
+            _answer(out, *crop(Path(request["path"]), asked, ear.heard))
 
 
 if __name__ == "__main__":

@@ -98,11 +98,12 @@ def go_again(connection: Connection, study: str, way: Way, now: datetime) -> Aga
 
 
 def _candidates(connection: Connection, study: str) -> Sequence[Any]:
-    """Objects that stand; not those of another patient that a person has set aside for good."""
+    """Objects that stand; not what a person has set aside for good: another patient's, or discarded."""
     c = objects.c
-    stands = c.state.not_in((*NOT_STANDING, "forwarded-only")) & c.reason.is_distinct_from("mixed_patient")
+    stands = c.state.not_in((*NOT_STANDING, "forwarded-only"))
     query = select(c.digest, c.peer, c.called).where(c.study == study, stands).order_by(c.digest)
-    return connection.execute(query).all()
+    is_aside = c.reason.is_not(None) & c.reason.in_(("mixed_patient", "discarded"))
+    return connection.execute(query.where(~is_aside)).all()
 
 
 def _forget(digests: list[str], connection: Connection) -> None:

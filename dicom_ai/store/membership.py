@@ -106,6 +106,7 @@ def _give_another_chance(connection: Connection, set_id: str) -> None:
     mine = select(members.c.object).where(members.c.set == set_id)
     blind = select(crops.c.object).where(crops.c.status != "cropped")
     ended = (objects.c.state == "quarantined") & objects.c.digest.in_(mine) & objects.c.digest.not_in(blind)
+    ended &= objects.c.reason.is_distinct_from("discarded")
     connection.execute(update(objects).where(ended).values(state="stored", reason=None))
 
 

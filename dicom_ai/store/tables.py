@@ -4,41 +4,21 @@ What this is not: queries. `commit`, `settling`, `analyses` and `outbox` hold th
 in the table `identity` alone; every other table speaks of objects by digest and of studies by our own id.
 """
 
-from datetime import UTC, datetime
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
     MetaData,
     String,
     Table,
-    TypeDecorator,
     UniqueConstraint,
 )
 
-
-class Utc(TypeDecorator[datetime]):
-    """Aware datetimes, stored as UTC without offset (SQLite has no zones)."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert an aware datetime to naive UTC."""
-        return value.astimezone(UTC).replace(tzinfo=None) if value is not None else None
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Give the stored time its zone back."""
-        return value.replace(tzinfo=UTC) if value is not None else None
-
+from dicom_ai.store.utc import Utc
 
 metadata = MetaData()
 
@@ -157,6 +137,38 @@ crops = Table(
     Column("votes", JSON, nullable=False),
     Column("reason", String(32)),
     Column("row", JSON, nullable=False),  # kept.CropOutcome.row()
+)
+
+layouts = Table(
+    "layouts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("manufacturer", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("software", String),  # None: every version
+    Column("rows", Integer, nullable=False),
+    Column("columns", Integer, nullable=False),
+    Column("keep", JSON, nullable=False),  # polygons, full-frame pixels
+    Column("mask", String(64), nullable=False),  # SHA-256 of the frame size and the pixels inside
+    Column("evidence", ForeignKey("objects.digest"), nullable=False),  # the object that was looked at
+    Column("state", String(12), nullable=False),  # proposed | approved | withdrawn
+    Column("proposed_by", String(64), nullable=False),
+    Column("proposed_at", Utc, nullable=False),
+    Column("approved_by", String(64)),
+    Column("approved_at", Utc),
+    Column("withdrawn_by", String(64)),
+    Column("withdrawn_at", Utc),
+    Column("note", String, nullable=False),
+    Column("pipeline", String(16), nullable=False),  # version of the crop whose answer they looked at
+)
+
+discards = Table(
+    "discards",
+    metadata,
+    Column("object", ForeignKey("objects.digest"), primary_key=True),  # quarantined for good
+    Column("by", String(64), nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("why", String, nullable=False),
 )
 
 scores = Table(

@@ -133,6 +133,12 @@ COMMANDS: Mapping[str, Command] = {
     "deliveries release": Command(lambda _: ("--destination", "pacs", "--by", "beside")),
     "conflicts list": Command(lambda _: ("--all",)),
     "conflicts resolve": Command(lambda at: (at.conflict, "--choose", "kept", "--by", "beside")),
+    "quarantine list": Command(lambda _: ("--json",)),
+    "quarantine show": Command(lambda _: ("ffffffffffff",), code=2),  # nothing waits
+    "quarantine approve": Command(lambda _: ("L99", "--by", "beside"), code=2),
+    "quarantine layouts": Command(lambda _: ("--all",)),
+    "quarantine withdraw": Command(lambda _: ("L99", "--by", "beside"), code=2),
+    "quarantine discard": Command(lambda _: ("ffffffffffff", "--by", "beside", "--why", "none"), code=2),
     "rules list": Command(),
     "rules test": Command(lambda at: (at.files, "--json")),
     "simulate scanner": Command(lambda at: ("--exam", "uterus", "--seed", "8", "--to", at.here)),

@@ -33,6 +33,7 @@ class CountingCropper:
 
     def __init__(self, real: Cropper) -> None:
         self.real, self.asked = real, list[str]()
+        self.approved = real.approved
 
     def crop(self, path: Path, *arguments: Any) -> tuple[CropOutcome, Kept | None]:
         self.asked.append(path.stem)

@@ -222,6 +222,38 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("object"),
     )
     op.create_table(
+        "layouts",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("manufacturer", sa.String(), nullable=False),
+        sa.Column("model", sa.String(), nullable=False),
+        sa.Column("software", sa.String(), nullable=True),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("columns", sa.Integer(), nullable=False),
+        sa.Column("keep", sa.JSON(), nullable=False),
+        sa.Column("mask", sa.String(length=64), nullable=False),
+        sa.Column("evidence", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("proposed_by", sa.String(length=64), nullable=False),
+        sa.Column("proposed_at", sa.DateTime(), nullable=False),
+        sa.Column("approved_by", sa.String(length=64), nullable=True),
+        sa.Column("approved_at", sa.DateTime(), nullable=True),
+        sa.Column("withdrawn_by", sa.String(length=64), nullable=True),
+        sa.Column("withdrawn_at", sa.DateTime(), nullable=True),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.Column("pipeline", sa.String(length=16), nullable=False),
+        sa.ForeignKeyConstraint(["evidence"], ["objects.digest"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "discards",
+        sa.Column("object", sa.String(length=64), nullable=False),
+        sa.Column("by", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("why", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["object"], ["objects.digest"]),
+        sa.PrimaryKeyConstraint("object"),
+    )
+    op.create_table(
         "members",
         sa.Column("set", sa.String(length=32), nullable=False),
         sa.Column("object", sa.String(length=64), nullable=False),

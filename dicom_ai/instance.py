@@ -21,6 +21,15 @@ US_MULTI_FRAME_RETIRED = "1.2.840.10008.5.1.4.1.1.3"
 ULTRASOUND_CLASSES = frozenset({US_IMAGE, US_MULTI_FRAME, US_IMAGE_RETIRED, US_MULTI_FRAME_RETIRED})
 """PS3.4 B.5 and B.6: the only storage SOP classes that are ever analysed."""
 
+MULTI_FRAME_CLASSES = frozenset({US_MULTI_FRAME, US_MULTI_FRAME_RETIRED})
+"""Those of them in which Number of Frames must stand (PS3.3 C.7.6.6)."""
+
+US_VOLUME = "1.2.840.10008.5.1.4.1.1.6.2"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # the class itself, and the multi-frame ones below it
+
+BARRED = frozenset({"own_result", "not_ultrasound", "secondary_capture", "ultrasound_volume"})
+"""What `Instance.barred` may say: nothing is wrong with such an object, it is only not ours to analyse."""
+
 OUR_MANUFACTURER = "dicom-ai"
 """Manufacturer (0008,0070) of every object this project makes; the loop guard knows our results by it."""
 
@@ -125,7 +134,23 @@ class Instance:
     @property
     def is_ultrasound(self) -> bool:
         """Whether the object may be analysed at all: an ultrasound storage class and not our own result."""
-        return self.sop_class_uid in ULTRASOUND_CLASSES and not self.is_own_result
+        return self.barred is None
+
+    @property
+    def barred(self) -> str | None:
+        """Why the object is forwarded but never analysed, a code of `reasons.REASONS`; None when it may be.
+
+        A secondary capture of an ultrasound screen looks like one and has no regions; an ultrasound volume has no
+        frame that a scanner showed.
+        """
+        if self.is_own_result:
+            return "own_result"
+        if self.sop_class_uid in ULTRASOUND_CLASSES:
+            return None
+        if self.sop_class_uid == US_VOLUME:
+            return "ultrasound_volume"
+        is_capture = self.sop_class_uid == _SECONDARY_CAPTURE or self.sop_class_uid.startswith(f"{_SECONDARY_CAPTURE}.")
+        return "secondary_capture" if is_capture and self.modality == "US" else "not_ultrasound"
 
 
 def _text(ds: Dataset, keyword: str) -> str:

@@ -55,6 +55,17 @@ _REASONS = (
         "不是超声图像；仅转发，不分析", "Nothing to do, unless the scanner stores its images under a wrong SOP class.",
     ),
     Reason(
+        "secondary_capture", "receive",
+        "The object is a captured screen (Secondary Capture) of ultrasound; it is forwarded but never analysed",
+        "对象是超声检查的屏幕截图（二次获取）；仅转发，不分析",
+        "Let the scanner store images that shall be analysed as Ultrasound Image or Ultrasound Multi-frame Image.",
+    ),
+    Reason(
+        "ultrasound_volume", "receive", "The object is an ultrasound volume; it is forwarded but never analysed",
+        "对象是超声容积数据；仅转发，不分析",
+        "Nothing to do; let the scanner also store the images that shall be analysed.",
+    ),
+    Reason(
         "own_result", "receive", "The object is a result of this service; it is never analysed again",
         "对象是本服务的结果；不再分析", "Stop the route that sends results back to this service.",
     ),
@@ -70,6 +81,37 @@ _REASONS = (
     Reason(
         "unsupported_syntax", "crop", "No decoder for this transfer syntax", "没有该传输语法的解码器",
         "Let the scanner send uncompressed, RLE or JPEG Baseline.",
+    ),
+    Reason(
+        "malformed", "crop", "The data set breaks the rules by which DICOM is written; a strict reading ends in error",
+        "数据集不符合DICOM编码规则；严格读取出错",
+        "Report it to the maker of the device or router that wrote it; send the object as the scanner made it.",
+    ),
+    Reason(
+        "pixel_length", "crop", "The pixel data do not fit Rows, Columns and Samples per Pixel",
+        "像素数据与行数、列数及每像素样本数不符",
+        "A router or archive may have changed the header or the picture; send the original.",
+    ),
+    Reason(
+        "frame_count", "crop", "The pixel data hold another number of frames than the header states",
+        "像素数据的帧数与头信息不符", "Send the object again from the scanner; report it to the maker if it repeats.",
+    ),
+    Reason(
+        "frame_size", "crop", "The frames of the object are not all of one size", "对象各帧尺寸不一致",
+        "Send the object again from the scanner; report it to the maker if it repeats.",
+    ),
+    Reason(
+        "pixels_truncated", "crop", "The pixel data end too early", "像素数据被截断",
+        "Send the object again; a transfer or a copy was cut short.",
+    ),
+    Reason(
+        "colour_wrong", "crop", "Black is not black but coloured: the colours are not what the header states",
+        "黑色显示为彩色：颜色与头信息声明不符",
+        "Report it to the maker of the device or router that wrote it: Photometric Interpretation is wrong.",
+    ),
+    Reason(
+        "background_not_black", "crop", "The screen is not black around the picture", "图像周围的屏幕背景不是黑色",
+        "Look at the object: the picture may be inverted, or a page and no screen.",
     ),
     Reason(
         "decode_failed", "crop", "The pixel data could not be decoded", "像素数据无法解码",
@@ -88,8 +130,27 @@ _REASONS = (
         "Switch on region calibration in the scanner's DICOM settings.",
     ),
     Reason(
-        "regions_not_believed", "crop", "No stated ultrasound region can be believed", "声明的超声区域不可信",
-        "A router or archive may have resized the picture; send the original.",
+        "region_overflow", "crop", "A stated ultrasound region reaches beyond the picture", "声明的超声区域超出图像范围",
+        "A router or archive may have resized or cut the picture; send the original, or approve a layout.",
+    ),
+    Reason(
+        "region_empty", "crop", "A stated ultrasound region has no area", "声明的超声区域没有面积",
+        "Report it to the maker of the scanner; meanwhile approve a layout with `dicom-ai quarantine approve`.",
+    ),
+    Reason(
+        "region_whole_frame", "crop", "The stated ultrasound region is nearly the whole screen and bounds nothing",
+        "声明的超声区域几乎为整个屏幕，无界定作用",
+        "Look at the object; if its layout is always the same, approve it with `dicom-ai quarantine approve`.",
+    ),
+    Reason(
+        "unknown_model", "crop", "Nothing is known of the device, and the site wants a person to look first",
+        "设备未知，站点要求先由人工查看",
+        "Look at the object and approve its layout with `dicom-ai quarantine approve`, or set crop.unlisted.",
+    ),
+    Reason(
+        "layout_disagrees", "crop", "The picture found in the pixels lies outside of the layout known for this device",
+        "像素中的图像超出该设备的已知布局",
+        "Look at the object; the scanner's screen may have changed. Withdraw the layout and approve the new one.",
     ),
     Reason(
         "no_picture", "crop", "No ultrasound picture was found in the pixels", "像素中未找到超声图像",
@@ -100,8 +161,18 @@ _REASONS = (
         "声明区域与像素中的图像不一致", "Look at the object; the layout may be new or the picture may be overlaid.",
     ),
     Reason(
+        "text_on_tissue", "crop", "Something like text was found inside the ultrasound picture",
+        "在超声图像内发现疑似文字",
+        "Look at the object; store the image without annotations on the picture, or let a person decide.",
+    ),
+    Reason(
         "discarded", "crop", "A person looked at the object and decided that it is not analysed",
         "已由人工查看并决定不分析该对象", "Nothing to do; the object stays in the store and is forwarded.",
+    ),
+    Reason(
+        "proof_failed", "crop", "The exported object could not be proven free of identity and was deleted",
+        "导出对象无法证明不含身份信息，已删除",
+        "Look at the codes under \"proof\" in the manifest and at the picture: text may stand over the tissue.",
     ),
     Reason(
         "disabled", "classify", "Analysis for this task is switched off", "该任务的分析已关闭",

@@ -12,14 +12,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.tag import Tag
-from pydicom.uid import JPEG2000MC, RawDataStorage
+from pydicom.uid import JPEG2000MC, EnhancedUSVolumeStorage, RawDataStorage, SecondaryCaptureImageStorage
 
 from dicom_ai.classify.catalogue import Installed
 from dicom_ai.classify.runtime import Classifier
+from dicom_ai.crop.catalogue import Layout
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.engine import StepFailed
 from dicom_ai.errors import DicomAIError
@@ -131,6 +135,18 @@ def not_ultrasound(parts: Parts) -> str | None:
     return object_reason(here)
 
 
+def secondary_capture(parts: Parts) -> str | None:
+    here = place(parts.folder / "data")
+    here.keeper.keep([here.spooled(1, sop_class_uid=str(SecondaryCaptureImageStorage), modality="US")])
+    return object_reason(here)
+
+
+def ultrasound_volume(parts: Parts) -> str | None:
+    here = place(parts.folder / "data")
+    here.keeper.keep([here.spooled(1, sop_class_uid=str(EnhancedUSVolumeStorage), modality="US")])
+    return object_reason(here)
+
+
 def own_result(parts: Parts) -> str | None:
     here = place(parts.folder / "data")
     here.keeper.keep([here.spooled(1, manufacturer=OUR_MANUFACTURER, is_own_result=True)])
@@ -161,7 +177,55 @@ def unsupported_syntax(parts: Parts) -> str | None:
 
 def decode_failed(parts: Parts) -> str | None:
     ds = still()
-    ds.PixelData = ds.PixelData[: len(ds.PixelData) // 2]
+    ds.BitsAllocated = 32
+    return parts.cropped(ds)
+
+
+def malformed(parts: Parts) -> str | None:
+    """A delimiter between two elements hides what follows from a lenient reader."""
+    path = parts.folder / "object.dcm"
+    whole = part10(still())
+    at = whole.index(b"\x28\0\x02\0US")  # Samples per Pixel
+    path.write_bytes(whole[:at] + b"\xfe\xff\x0d\xe0\0\0\0\0" + whole[at:])
+    return parts.cropper.crop(path, 4)[0].reason
+
+
+def pixel_length(parts: Parts) -> str | None:
+    ds = still()
+    ds.Rows -= 2
+    return parts.cropped(ds)
+
+
+def frame_count(parts: Parts) -> str | None:
+    (ds,) = lung(Shot(frozenset({"b_lines"}), frames=3))
+    ds.NumberOfFrames = 2
+    return parts.cropped(ds)
+
+
+def frame_size(parts: Parts) -> str | None:
+    (ds,) = lung(Shot(frozenset({"b_lines"}), frames=2))
+    first, second = generate_frames(ds.PixelData, number_of_frames=2)
+    at = second.index(b"\xff\xc0") + 5  # rows in the frame header
+    second = second[:at] + (ds.Rows - 8).to_bytes(2, "big") + second[at + 2 :]
+    ds.PixelData = encapsulate([first, second])
+    return parts.cropped(ds)
+
+
+def pixels_truncated(parts: Parts) -> str | None:
+    path = parts.folder / "object.dcm"
+    path.write_bytes(part10(still())[:-1000])
+    return parts.cropper.crop(path, 4)[0].reason
+
+
+def colour_wrong(parts: Parts) -> str | None:
+    (ds,) = lung(Shot(frozenset({"b_lines"}), rgb=True))
+    ds.PhotometricInterpretation = "YBR_FULL"
+    return parts.cropped(ds)
+
+
+def background_not_black(parts: Parts) -> str | None:
+    ds = still()
+    ds.PhotometricInterpretation = "MONOCHROME1"
     return parts.cropped(ds)
 
 
@@ -217,10 +281,41 @@ def no_regions(parts: Parts) -> str | None:
     return parts.cropped(ds)
 
 
-def regions_not_believed(parts: Parts) -> str | None:
+def _with_region(parts: Parts, x0: int, y0: int, x1: int, y1: int) -> str | None:
     ds = still()
-    ds.SequenceOfUltrasoundRegions[0].RegionLocationMaxX1 = ds.Columns + 40
+    item = ds.SequenceOfUltrasoundRegions[0]
+    item.RegionLocationMinX0, item.RegionLocationMinY0 = x0, y0
+    item.RegionLocationMaxX1, item.RegionLocationMaxY1 = x1, y1
     return parts.cropped(ds)
+
+
+def region_overflow(parts: Parts) -> str | None:
+    return _with_region(parts, 0, 100, still().Columns + 40, 500)
+
+
+def region_empty(parts: Parts) -> str | None:
+    return _with_region(parts, 100, 100, 100, 500)
+
+
+def region_whole_frame(parts: Parts) -> str | None:
+    return _with_region(parts, 0, 0, still().Columns - 1, still().Rows - 1)
+
+
+def unknown_model(parts: Parts) -> str | None:
+    ds = still()
+    ds.Manufacturer = ds.ManufacturerModelName = None
+    return parts.cropped(ds)
+
+
+def layout_disagrees(parts: Parts) -> str | None:
+    """People approved a screen whose pictures all lie in the left third."""
+    ds = still()
+    third = ((0.0, 0.0), (ds.Columns / 3, 0.0), (ds.Columns / 3, float(ds.Rows)), (0.0, float(ds.Rows)))
+    maker, model = str(ds.Manufacturer), str(ds.ManufacturerModelName)
+    layout = Layout("approved", maker, model, None, ds.Rows, ds.Columns, (third,), "approved")
+    path = parts.folder / "object.dcm"
+    path.write_bytes(part10(ds))
+    return parts.cropper.crop(path, 4, [layout])[0].reason
 
 
 def no_picture(parts: Parts) -> str | None:
@@ -233,6 +328,14 @@ def witnesses_disagree(parts: Parts) -> str | None:
     ds = still()
     item = ds.SequenceOfUltrasoundRegions[0]
     item.RegionLocationMaxX1 = (item.RegionLocationMinX0 + item.RegionLocationMaxX1) // 2  # of a smaller picture
+    return parts.cropped(ds)
+
+
+def text_on_tissue(parts: Parts) -> str | None:
+    ds = still()
+    frame = np.frombuffer(ds.PixelData, np.uint8, ds.Rows * ds.Columns).reshape(ds.Rows, ds.Columns).copy()
+    cv2.putText(frame, "PHANTOM 1970", (480, 400), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (230,), 1, cv2.LINE_AA)
+    ds.PixelData = frame.tobytes()
     return parts.cropped(ds)
 
 
@@ -352,9 +455,11 @@ PROBES: dict[str, Callable[[Parts], str | None]] = {
     probe.__name__: probe
     for probe in (
         unreadable, sop_mismatch, conflict, replaced, identity_conflict, no_space, too_large, store_failed,
-        not_ultrasound, own_result, no_task, mixed_patient,
-        unsupported_syntax, decode_failed, decoder_died, decode_timeout, no_regions, regions_not_believed, no_picture,
-        witnesses_disagree, discarded, disabled, not_released, superseded,
+        not_ultrasound, secondary_capture, ultrasound_volume, own_result, no_task, mixed_patient,
+        malformed, pixel_length, frame_count, frame_size, pixels_truncated, colour_wrong, background_not_black,
+        unsupported_syntax, decode_failed, decoder_died, decode_timeout, no_regions, region_overflow, region_empty,
+        region_whole_frame, unknown_model, layout_disagrees, no_picture,
+        witnesses_disagree, text_on_tissue, discarded, disabled, not_released, superseded,
         no_model, non_finite, identity_unreadable, analysis_failed, class_refused, peer_failed,
         no_destination, attempts_spent,
     )

@@ -32,7 +32,7 @@ from dicom_ai.errors import (
 )
 from dicom_ai.evidence import left_out
 from dicom_ai.finding import FrameScore
-from dicom_ai.instance import Identity, Instance
+from dicom_ai.instance import BARRED, Identity, Instance
 from dicom_ai.kept import CropOutcome, Kept
 from dicom_ai.report.header import part10
 from dicom_ai.report.structured import SR_CLASSES, structured_report
@@ -46,7 +46,7 @@ from dicom_ai.store.site_id import SiteId
 from dicom_ai.store.workfiles import WorkFiles
 
 _STATUS = {"cropped": "analysed", "quarantined": "quarantined", "failed": "failed"}
-_SKIPPED = frozenset({"not_ultrasound", "own_result", "no_task"})  # nothing is wrong with the file, it is not ours
+_SKIPPED = BARRED | {"no_task"}  # nothing is wrong with the file, it is not ours
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,7 @@ class _Run:
             return None, row
         task = self._request.task or route(file.instance, "", "", self._routes)
         if not file.instance.is_ultrasound or task is None:
-            reason = "own_result" if file.instance.is_own_result else "not_ultrasound"
-            reason = "no_task" if file.instance.is_ultrasound else reason
-            return None, row | {"status": "skipped", "reason": reason}
+            return None, row | {"status": "skipped", "reason": file.instance.barred or "no_task"}
         try:
             model = self._analyst.model_for(task)
         except ModelError as exc:  # of another task than the model that was named

@@ -18,7 +18,7 @@ from dicom_ai.classify.routing import Route, rows_of, traps
 from dicom_ai.commands import desk
 from dicom_ai.commands.offline_crop import files_of
 from dicom_ai.errors import UnreadableInstance
-from dicom_ai.instance import Instance
+from dicom_ai.instance import BARRED, Instance
 from dicom_ai.reasons import REASONS
 from dicom_ai.receive.scan import scan
 from dicom_ai.rows import print_row, print_table, say
@@ -99,9 +99,8 @@ def _answer(path: Path, table: Sequence[Route], calling_ae: str, called_ae: str)
         {"row": number, "task": row.task, "differences": [asdict(one) for one in differences[number - 1]]}
         for number, row in enumerate(table, start=1)
     ]
-    if not instance.is_ultrasound:
-        reason = "own_result" if instance.is_own_result else "not_ultrasound"
-        return {**answer, "status": "unmatched", "reason": reason}
+    if instance.barred is not None:
+        return {**answer, "status": "unmatched", "reason": instance.barred}
     if () not in differences:
         return {**answer, "status": "unmatched", "reason": "no_task"}
     taken = differences.index(())
@@ -148,7 +147,7 @@ def _verdict(answer: Mapping[str, Any]) -> str:
 
 def _why(answer: Mapping[str, Any]) -> str:
     """One line for every row that did not take the file."""
-    if answer["reason"] in {"not_ultrasound", "own_result"}:
+    if answer["reason"] in BARRED:
         return ""  # no row is asked
     lines = []
     for row in answer["rows"]:

@@ -29,14 +29,13 @@ import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.tag import Tag
 
 from dicom_ai.crop.catalogue import Layout
 from dicom_ai.crop.examine import Asked, examine
-from dicom_ai.crop.frames import PLUGINS
 from dicom_ai.crop.picture import Language, picture
 from dicom_ai.crop.policy import Policy
 from dicom_ai.crop.seen import seen
+from dicom_ai.crop.strict import pixel_bytes, pixels_in
 from dicom_ai.crop.video import CAPTURE_OPTIONS
 from dicom_ai.errors import InputError, UnreadableInstance, UnsupportedPixels
 from dicom_ai.inflate import is_deflated, open_deflated
@@ -155,23 +154,19 @@ def _instance(ds: Dataset) -> Instance:
 
 
 def _read(stream: BinaryIO, *, deflated: bool) -> Dataset:
-    """A data set whose PixelData is the open file, so that a long clip is read frame by frame."""
+    """A data set whose PixelData is a part of the open file, so that a long clip is read frame by frame."""
     try:
         if not is_deflated(stream):
+            where = pixel_bytes(stream)
+            stream.seek(0)
             ds: Dataset = dcmread(stream, stop_before_pixels=True)
         elif deflated:
             ds, stream = open_deflated(stream)
+            where = pixel_bytes(stream, ds.file_meta.TransferSyntaxUID)
         else:
             raise UnsupportedPixels(reason="unsupported_syntax")
-        syntax = ds.file_meta.TransferSyntaxUID
-        if syntax not in PLUGINS:
-            return ds
-        order = "<" if syntax.is_little_endian else ">"
-        head = stream.read(8)
-        if len(head) == 8 and Tag(*struct.unpack(f"{order}HH", head[:4])) == 0x7FE00010:
-            if not syntax.is_implicit_VR:
-                stream.read(4)
-            ds.add_new(0x7FE00010, "OW" if syntax.is_implicit_VR else head[4:6].decode("ascii"), stream)
+        if where is not None:
+            ds.add_new(0x7FE00010, where.vr or "OW", pixels_in(stream, where))
     except _FOREIGN as exc:
         raise UnreadableInstance(type(exc).__name__) from exc
     return ds

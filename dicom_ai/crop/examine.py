@@ -3,7 +3,7 @@
 What this is not: the process it runs in (`child`), or any of the judgements themselves.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,17 +12,19 @@ from pydicom.dataset import Dataset
 
 from dicom_ai.crop.catalogue import Layout, layout_of
 from dicom_ai.crop.colour import Frame
-from dicom_ai.crop.decision import decide
+from dicom_ai.crop.decision import decide, needs_pixels
 from dicom_ai.crop.emit import blanked, kept
-from dicom_ai.crop.frames import PLUGINS, VIDEO, iter_frames
+from dicom_ai.crop.frames import VIDEO, iter_frames
+from dicom_ai.crop.gate import admit, require_screen
 from dicom_ai.crop.policy import USUAL, Policy
 from dicom_ai.crop.region import region_vote
+from dicom_ai.crop.steady import steadiness
 from dicom_ai.crop.support import Support, picture_support
 from dicom_ai.crop.text import TextCheck
 from dicom_ai.crop.words import identity_words
-from dicom_ai.errors import NotAnalysable, UnsupportedPixels
+from dicom_ai.errors import UnsupportedPixels
 from dicom_ai.instance import Instance
-from dicom_ai.kept import CropOutcome, Kept, mask_of, sampled_frames
+from dicom_ai.kept import Box, CropOutcome, Kept, mask_of, sampled_frames
 
 LOOKED_AT = 24
 """Most frames of a clip in which the picture is looked for: enough to light every part of a moving picture."""
@@ -63,36 +65,38 @@ def examine(
     Raises:
         NotAnalysable: its reason says why nothing could be decided.
     """
-    _admit(ds, instance)
+    admit(ds, instance)
     vote, layout = region_vote(ds), layout_of(ds, asked.layouts)
     size, frames = (instance.rows, instance.columns), instance.frames
-    if vote.reason is not None:  # decided without decoding a pixel
+    if not _is_known(ds, layout, asked.policy):
+        votes = {"regions": vote.row(), "layout": None, "support": None}
+        return CropOutcome("quarantined", "unknown_model", *size, frames, votes=votes), None
+    if not needs_pixels(vote, layout):  # decided without decoding a pixel
         return decide(vote, layout, None, size=size, frames=frames), None
     numbers = sampled_frames(frames, asked.frame_limit)
     is_small = len(numbers) * instance.rows * instance.columns * int(ds.get("SamplesPerPixel") or 3) <= HELD_BYTES
     look, held = _Look(frames), {}
-    for number, frame in _decoded(ds, {*look.numbers, *(numbers if is_small else ())}, heard):
+    screens = _Screens(ds, vote.boxes, heard)
+    for number, frame in screens.decoded({*look.numbers, *(numbers if is_small else ())}):
         look.at(number, frame)
         if is_small and number in numbers:
             held[number] = frame
-    outcome = decide(vote, layout, look.support(), size=size, frames=frames, single=look.single)
+    support = look.support()
+    outcome = decide(vote, layout, support, size=size, frames=frames, single=look.single(support))
     if outcome.status != "cropped":
         return outcome, None
     check = TextCheck(mask_of(outcome.keep, *size), identity_words(ds))
-    source = held.values() if is_small else (frame for _, frame in _decoded(ds, numbers, heard))
+    source = held.values() if is_small else (frame for _, frame in screens.decoded(numbers))
     pixels = kept(_watched(source, check), numbers, outcome)
     return _without_text(pixels, check, asked.policy)
 
 
-def _admit(ds: Dataset, instance: Instance) -> None:
-    if instance.is_own_result:
-        raise NotAnalysable(reason="own_result")
-    if not instance.is_ultrasound:
-        raise NotAnalysable(reason="not_ultrasound")
-    if ds.file_meta.TransferSyntaxUID not in PLUGINS:
-        raise UnsupportedPixels(reason="unsupported_syntax")
-    if not instance.rows or not instance.columns or "PixelData" not in ds:
-        raise UnsupportedPixels("no pixels")
+def _is_known(ds: Dataset, layout: Layout | None, policy: Policy) -> bool:
+    """Whether anything may be decided for this device without a person; one that names itself nowhere is nobody's."""
+    if layout is not None:
+        return True
+    is_named = any(str(ds.get(keyword) or "").strip(" \0") for keyword in ("Manufacturer", "ManufacturerModelName"))
+    return is_named and policy.unlisted == "witnesses"
 
 
 def _watched(frames: Iterable[Frame], check: TextCheck) -> Iterator[Frame]:
@@ -112,33 +116,48 @@ def _without_text(pixels: Kept, check: TextCheck, policy: Policy) -> tuple[CropO
     return done.outcome, done
 
 
-def _decoded(ds: Dataset, numbers: Iterable[int], heard: Callable[[], bool]) -> Iterator[tuple[int, Frame]]:
-    """Frames with their one-based numbers, ascending; a video in which damage was concealed ends as an error."""
-    heard()  # what was said of the object before does not count
-    wanted = sorted(numbers)
-    yield from zip(wanted, iter_frames(ds, wanted), strict=True)
-    if ds.file_meta.TransferSyntaxUID in VIDEO and heard():
-        raise UnsupportedPixels("the video decoder found damage")
+class _Screens:
+    """The frames of one object, each looked at as a screen before anything else sees it."""
+
+    def __init__(self, ds: Dataset, boxes: Sequence[Box], heard: Callable[[], bool]) -> None:
+        self._ds, self._boxes, self._heard = ds, boxes, heard
+
+    def decoded(self, numbers: Iterable[int]) -> Iterator[tuple[int, Frame]]:
+        """Frames with their one-based numbers, ascending; a video in which damage was concealed ends as an error."""
+        self._heard()  # what was said of the object before does not count
+        wanted = sorted(numbers)
+        for number, frame in zip(wanted, iter_frames(self._ds, wanted), strict=True):
+            require_screen(frame, self._boxes)
+            yield number, frame
+        if self._ds.file_meta.TransferSyntaxUID in VIDEO and self._heard():
+            raise UnsupportedPixels("the video decoder found damage")
 
 
 class _Look:
-    """The picture over time, and for a clip in its first, middle and last frame on their own."""
+    """The picture over time, and how far the first, middle and last frame of a clip show it on their own."""
 
     def __init__(self, frames: int) -> None:
         self.numbers = sorted({round(at) for at in np.linspace(1, frames, LOOKED_AT)})
-        self.single: list[Support | None] = []
         self._on_their_own = {1, self.numbers[len(self.numbers) // 2], frames} if frames > 1 else set()
+        self._own: list[npt.NDArray[np.uint8]] = []
         self._brightest: npt.NDArray[np.uint8] | None = None
 
     def at(self, number: int, frame: Frame) -> None:
         """Take in one frame, if it is one of those looked at."""
         if number not in self.numbers:
             return
-        grey = np.ascontiguousarray(frame.max(axis=2))
-        self._brightest = grey if self._brightest is None else np.maximum(self._brightest, grey)
+        grey = frame[..., 0] if frame.shape[2] == 1 else np.maximum(np.maximum(frame[..., 0], frame[..., 1]), frame[..., 2])
         if number in self._on_their_own:
-            self.single.append(picture_support(grey))
+            self._own.append(grey)
+        if self._brightest is None:
+            self._brightest = grey.copy()
+        else:
+            np.maximum(self._brightest, grey, out=self._brightest)
 
     def support(self) -> Support | None:
         """The picture in the brightest value of each pixel."""
         return None if self._brightest is None else picture_support(self._brightest)
+
+    def single(self, support: Support | None) -> list[float]:
+        """How far each of the frames on their own agrees with the picture over time, 0..1."""
+        return [] if support is None else [steadiness(grey, support) for grey in self._own]

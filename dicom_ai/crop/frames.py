@@ -6,7 +6,7 @@ not: a display pipeline; VOI and modality tables are left alone, as ultrasound i
 
 import io
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -15,17 +15,18 @@ import numpy.typing as npt
 from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import convert_color_space
 from pydicom.pixels.utils import as_pixel_options
 
-from dicom_ai.crop import jpeg, jpeg2000, video
+from dicom_ai.crop import jpeg, jpeg2000, run_length, video
 from dicom_ai.crop.colour import Frame, grey_or_rgb
+from dicom_ai.crop.encapsulated import CodedFrames
 from dicom_ai.crop.palette import through_palette
 from dicom_ai.errors import UnsupportedPixels
 
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
-_J2K = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
+J2K = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
 VIDEO = (
     uid.MPEG2MPML, uid.MPEG2MPMLF, uid.MPEG2MPHL, uid.MPEG2MPHLF,
     uid.MPEG4HP41, uid.MPEG4HP41F, uid.MPEG4HP41BD, uid.MPEG4HP41BDF,
@@ -38,14 +39,14 @@ PLUGINS = {
     uid.ImplicitVRLittleEndian: "",
     uid.ExplicitVRLittleEndian: "",
     uid.ExplicitVRBigEndian: "",
-    uid.RLELossless: "pydicom",
+    uid.RLELossless: "rle",
     uid.JPEGBaseline8Bit: "pillow",
     uid.JPEGExtended12Bit: "pillow",  # what is of 12 bits: gdcm
     uid.JPEGLossless: "gdcm",
     uid.JPEGLosslessSV1: "gdcm",
     uid.JPEGLSLossless: "gdcm",
     uid.JPEGLSNearLossless: "gdcm",
-    **dict.fromkeys(_J2K, "pillow"),
+    **dict.fromkeys(J2K, "pillow"),
     **dict.fromkeys(VIDEO, "opencv"),
 }
 """Transfer syntax to what decodes it. Deflated is absent: it is unfolded, within bounds, before it comes here."""
@@ -83,7 +84,7 @@ def iter_frames(ds: Dataset, frame_numbers: Sequence[int]) -> Iterator[Frame]:
     if syntax not in PLUGINS:
         raise UnsupportedPixels(reason="unsupported_syntax")
     try:
-        _check_description(ds)
+        check_description(ds)
         for frame in _decoded(ds, syntax, [number - 1 for number in frame_numbers]):
             if frame.shape[:2] != (ds.Rows, ds.Columns):
                 raise UnsupportedPixels("frame size differs from Rows and Columns")
@@ -92,11 +93,20 @@ def iter_frames(ds: Dataset, frame_numbers: Sequence[int]) -> Iterator[Frame]:
         raise UnsupportedPixels(type(exc).__name__, reason="decode_failed") from exc
 
 
-def _check_description(ds: Dataset) -> None:
-    samples = int(ds.SamplesPerPixel)
+def check_description(ds: Dataset) -> None:
+    """Check that the attributes which describe the samples are there, plain and of a size that fits into memory.
+
+    Raises:
+        UnsupportedPixels: reason "decode_failed".
+    """
+    try:
+        samples, pixels = int(ds.SamplesPerPixel), int(ds.Rows) * int(ds.Columns)
+        str(ds.PhotometricInterpretation)
+    except _FOREIGN as exc:
+        raise UnsupportedPixels(type(exc).__name__) from exc
     if samples not in (1, 3) or ds.BitsAllocated not in (8, 16) or not 0 < ds.BitsStored <= ds.BitsAllocated:
         raise UnsupportedPixels("SamplesPerPixel, BitsAllocated or BitsStored")
-    if not 0 < int(ds.Rows) * int(ds.Columns) * samples <= LARGEST_FRAME:
+    if not 0 < pixels * samples <= LARGEST_FRAME:
         raise UnsupportedPixels("Rows x Columns")
 
 
@@ -104,12 +114,10 @@ def _decoded(ds: Dataset, syntax: uid.UID, indices: Sequence[int]) -> Iterator[F
     size = int(ds.Columns), int(ds.Rows)
     if syntax in VIDEO:
         yield from _of_video(ds, indices, size)
-    elif syntax in _J2K:
+    elif syntax in _CODED:
+        coded = CodedFrames(ds, _count(ds), is_marked=syntax != uid.RLELossless)
         for index in indices:
-            yield _of_jpeg_2000(ds, _code_stream(ds, index), size)
-    elif syntax in _JPEG:
-        for index in indices:
-            yield _of_jpeg(ds, _code_stream(ds, index), size)
+            yield _CODED[syntax](ds, coded.frame(index), size)
     else:
         yield from _by_pydicom(ds, syntax, indices)
 
@@ -120,7 +128,7 @@ def _of_jpeg(ds: Dataset, stream: bytes, size: tuple[int, int]) -> Frame:
         samples = jpeg.decoded_12_bits(stream, size)
     else:
         samples = jpeg.decoded(stream, size, str(ds.PhotometricInterpretation))
-    return through_palette(samples, ds) if _is_palette(ds) else grey_or_rgb(samples, ds, converted=True)
+    return through_palette(samples, ds) if _is_palette(ds) else grey_or_rgb(samples, ds)
 
 
 def _of_video(ds: Dataset, indices: Sequence[int], size: tuple[int, int]) -> Iterator[Frame]:
@@ -129,11 +137,25 @@ def _of_video(ds: Dataset, indices: Sequence[int], size: tuple[int, int]) -> Ite
     pixels = io.BytesIO(ds.PixelData) if isinstance(ds.PixelData, bytes) else ds.PixelData
     begin = pixels.tell()
     try:
-        for frame in video.frames(pixels, indices, size, int(ds.get("NumberOfFrames") or 1)):
+        for frame in video.frames(pixels, indices, size, _count(ds)):
             samples = frame if ds.SamplesPerPixel == 3 else frame[:, :, 0]
-            yield grey_or_rgb(samples, ds, converted=True)
+            yield grey_or_rgb(samples, ds)
     finally:
         pixels.seek(begin)
+
+
+def _of_rle(ds: Dataset, stream: bytes, size: tuple[int, int]) -> Frame:
+    label = str(ds.PhotometricInterpretation)
+    samples = run_length.decoded(stream, size, int(ds.SamplesPerPixel), width=int(ds.BitsAllocated) // 8)
+    if ds.get("PixelRepresentation", 0):
+        samples = samples.view(np.int16 if samples.dtype == np.uint16 else np.int8)
+    if _is_palette(ds):
+        return through_palette(samples, ds)
+    if label == "YBR_FULL":
+        samples = convert_color_space(samples, "YBR_FULL", "RGB")
+    elif label not in ("RGB", "MONOCHROME1", "MONOCHROME2"):
+        raise UnsupportedPixels("Photometric Interpretation")
+    return grey_or_rgb(samples, ds)
 
 
 def _of_jpeg_2000(ds: Dataset, stream: bytes, size: tuple[int, int]) -> Frame:
@@ -145,7 +167,7 @@ def _of_jpeg_2000(ds: Dataset, stream: bytes, size: tuple[int, int]) -> Frame:
         samples = np.asarray(Image.fromarray(samples, "YCbCr").convert("RGB"))
     elif label not in ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "MONOCHROME1", "MONOCHROME2"):
         raise UnsupportedPixels("Photometric Interpretation")
-    return grey_or_rgb(samples, ds, converted="YBR" in label)
+    return grey_or_rgb(samples, ds)
 
 
 def _by_pydicom(ds: Dataset, syntax: uid.UID, indices: Sequence[int]) -> Iterator[Frame]:
@@ -156,16 +178,20 @@ def _by_pydicom(ds: Dataset, syntax: uid.UID, indices: Sequence[int]) -> Iterato
         elif told["photometric_interpretation"] not in ("RGB", "MONOCHROME1", "MONOCHROME2"):
             raise UnsupportedPixels("Photometric Interpretation")
         else:
-            yield grey_or_rgb(samples, ds, converted="YBR" in str(ds.PhotometricInterpretation))
+            yield grey_or_rgb(samples, ds)
 
 
 def _is_palette(ds: Dataset) -> bool:
     return bool(ds.PhotometricInterpretation == "PALETTE COLOR")
 
 
-def _code_stream(ds: Dataset, index: int) -> bytes:
-    options: dict[str, Any] = as_pixel_options(ds)
-    return get_frame(
-        ds.PixelData, index, number_of_frames=options["number_of_frames"],
-        extended_offsets=options.get("extended_offsets"),
-    )  # fmt: skip
+def _count(ds: Dataset) -> int:
+    return int(ds.get("NumberOfFrames") or 1)
+
+
+_CODED: dict[uid.UID, Callable[[Dataset, bytes, tuple[int, int]], Frame]] = {
+    uid.RLELossless: _of_rle,
+    **dict.fromkeys(_JPEG, _of_jpeg),
+    **dict.fromkeys(J2K, _of_jpeg_2000),
+}
+"""Syntaxes whose frames are decoded one by one from their own code streams."""

@@ -14,10 +14,19 @@ from PIL import Image
 from dicom_ai.crop.colour import Frame
 from dicom_ai.errors import UnsupportedPixels
 
+_JPEG_LS = 0xF7
+"""SOF55, the frame header of JPEG-LS (ISO 14495-1 C.1.1); its fields are those of JPEG."""
+
 
 def precision(stream: bytes) -> int:
     """Bits of a sample; 0 if there is no frame header."""
     return _frame_header(stream)[0]
+
+
+def size_of(stream: bytes) -> tuple[int, int] | None:
+    """Rows and columns that the frame header of a JPEG, lossless JPEG or JPEG-LS stream states; None without one."""
+    _, rows, columns, _ = _frame_header(stream)
+    return (rows, columns) if rows and columns else None
 
 
 def _frame_header(stream: bytes) -> tuple[int, int, int, int]:
@@ -27,7 +36,7 @@ def _frame_header(stream: bytes) -> tuple[int, int, int, int]:
         marker = stream[at + 1]
         if marker == 0xFF:  # a fill byte
             at += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
+        elif (0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}) or marker == _JPEG_LS:
             rows, columns = (
                 int.from_bytes(stream[at + 5 : at + 7], "big"),
                 int.from_bytes(stream[at + 7 : at + 9], "big"),

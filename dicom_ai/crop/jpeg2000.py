@@ -43,6 +43,14 @@ def decoded(stream: bytes, size: tuple[int, int], components: int) -> npt.NDArra
     return samples.astype(np.int32) - (1 << (precision - 1)) if is_signed else samples
 
 
+def size_of(stream: bytes) -> tuple[int, int] | None:
+    """Rows and columns that SIZ (ISO 15444-1 A.5.1) states; None without one."""
+    if stream[:4] != b"\xff\x4f\xff\x51" or len(stream) < 24:
+        return None
+    right, bottom, left, top = struct.unpack_from(">4I", stream, 8)
+    return bottom - top, right - left
+
+
 def undoes_transform(stream: bytes) -> bool:
     """Whether the stream has a component transform, so that decoded samples are RGB whatever the header says."""
     at = stream.find(b"\xff\x52")  # COD: length 2, style 1, progression 1, layers 2, transform 1 (ISO 15444-1 A.6.1)

@@ -87,8 +87,8 @@ def frames(pixels: BinaryIO, indices: Sequence[int], size: tuple[int, int], coun
         uint8 (H, W, 3) RGB.
 
     Raises:
-        UnsupportedPixels: no such stream, or another number of frames or another size than announced; the number is
-            known only behind the last frame.
+        UnsupportedPixels: no such stream; reason "frame_count" or "pixel_length" for another number of frames or
+            another size than announced; the number is known only behind the last frame.
     """
     stream = io.BufferedReader(_Fragments(pixels), 1 << 16)
     if not _is_video(stream.peek(8 + 188)):
@@ -104,15 +104,17 @@ def frames(pixels: BinaryIO, indices: Sequence[int], size: tuple[int, int], coun
                 yield _retrieved(capture, size)
             seen += 1
         if seen != count:
-            raise UnsupportedPixels("the stream holds another number of frames")
+            raise UnsupportedPixels("the stream holds another number of frames", reason="frame_count")
     finally:
         capture.release()  # it does not hold the stream, so the stream goes last
 
 
 def _retrieved(capture: cv2.VideoCapture, size: tuple[int, int]) -> Frame:
     is_there, bgr = capture.retrieve()
-    if not is_there or bgr.ndim != 3 or (bgr.shape[1], bgr.shape[0]) != size:
-        raise UnsupportedPixels("frame size differs from the header")
+    if not is_there or bgr.ndim != 3:
+        raise UnsupportedPixels("no picture")
+    if (bgr.shape[1], bgr.shape[0]) != size:
+        raise UnsupportedPixels("frame size differs from the header", reason="pixel_length")
     rgb: Frame = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
     return rgb
 

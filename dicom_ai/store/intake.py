@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, insert, select, update
 
-from dicom_ai.instance import ULTRASOUND_CLASSES, Identity, Instance
+from dicom_ai.instance import Identity, Instance
 from dicom_ai.ports import Enqueue, Job, Spooled
 from dicom_ai.site import SiteTables
 from dicom_ai.store import conflicts, membership, tables
@@ -234,10 +234,8 @@ class Intake:
 
 
 def _state(instance: Instance, task: str | None) -> tuple[str, str | None]:
-    if instance.is_own_result:
-        return "forwarded-only", "own_result"
-    if instance.sop_class_uid not in ULTRASOUND_CLASSES:
-        return "forwarded-only", "not_ultrasound"
+    if instance.barred is not None:
+        return "forwarded-only", instance.barred
     return "stored", None if task is not None else "no_task"
 
 

@@ -81,11 +81,13 @@ def test_jpeg_of_one_component_stays_grey():
     assert np.abs(frame[:, :, 0].astype(int) - grey).max() <= 8
 
 
-def test_wrong_colour_conversion_is_refused_instead_of_shown_green():
-    rgb = np.zeros((ROWS, COLUMNS, 3), np.uint8)  # black written as RGB and labelled YBR turns green
+@pytest.mark.parametrize(("black", "label"), [((0, 0, 0), "YBR_FULL"), ((0, 128, 128), "RGB")])
+def test_wrong_colour_conversion_is_refused_instead_of_shown_tinted(black, label):
+    """Black of RGB labelled YBR turns green, black of YBR labelled RGB turns teal."""
+    screen = np.zeros((ROWS, COLUMNS, 3), np.uint8) + np.array(black, np.uint8)
     with pytest.raises(UnsupportedPixels) as caught:
-        frames_of(described(rgb.tobytes(), "YBR_FULL"), [1])
-    assert caught.value.reason == "decode_failed"
+        frames_of(described(screen.tobytes(), label), [1])
+    assert caught.value.reason == "colour_wrong"
 
 
 @pytest.mark.parametrize(

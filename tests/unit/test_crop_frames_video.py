@@ -156,14 +156,25 @@ STREAM = h264(grey_pictures(), FULL)
 
 
 @pytest.mark.parametrize(
+    ("ds", "reason"),
+    [
+        pytest.param(clip(STREAM, frames=4), "frame_count", id="more frames than announced"),
+        pytest.param(clip(STREAM, frames=6), "frame_count", id="fewer frames than announced"),
+        pytest.param(clip(STREAM, frames=100_000), "frame_count", id="a hundred thousand announced"),
+        pytest.param(clip(STREAM, Rows=36), "pixel_length", id="rows"),
+        pytest.param(clip(STREAM, Columns=48), "pixel_length", id="columns"),
+        pytest.param(clip(STREAM[: len(STREAM) * 2 // 5]), "frame_count", id="cut"),
+    ],
+)
+def test_video_that_is_not_as_announced_fails(ds, reason):
+    with pytest.raises(UnsupportedPixels) as caught:
+        frames_of(ds, [1])
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
     "ds",
     [
-        pytest.param(clip(STREAM, frames=4), id="more frames than announced"),
-        pytest.param(clip(STREAM, frames=6), id="fewer frames than announced"),
-        pytest.param(clip(STREAM, frames=100_000), id="a hundred thousand announced"),
-        pytest.param(clip(STREAM, Rows=36), id="rows"),
-        pytest.param(clip(STREAM, Columns=48), id="columns"),
-        pytest.param(clip(STREAM[: len(STREAM) * 2 // 5]), id="cut"),
         pytest.param(clip(b"nonsense" * 99), id="no stream"),
         pytest.param(clip(b"\0\0\0\1" + b"\x67nonsense" * 99), id="a start code and nonsense"),
         pytest.param(clip(b"\0\0"), id="empty"),

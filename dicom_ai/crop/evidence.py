@@ -26,6 +26,13 @@ LEAST_EMPTY = 0.15
 """Share of blocks without one lit pixel below which the screen's black is noise at that level. Scan shapes leave at
 least the corners of the frame empty."""
 
+MOST_HALO = 0.2
+"""Share of the blocks beside lone letters that may be lit at a level; more is what lossy compression spreads around
+every edge, also around the picture's."""
+
+PAINT = 128
+"""Grey level some pixel of a letter, tick or bar reaches; scraps of faint tissue do not."""
+
 FLAT = 2
 """Difference of grey levels in a block that counts as painted; lossy compression adds this much to a flat area."""
 
@@ -60,20 +67,28 @@ def evidence_of(grey: Grey) -> Evidence:
     whole = grey[: height * scale, : width * scale]
     black = int(np.bincount(grey[::3, ::3].ravel(), minlength=256)[:48].argmax())
     usual = max(USUAL, black + USUAL - 1)
-    sure = lit = _share(whole, usual, (width, height))
-    level = usual
+    sure = _share(whole, usual, (width, height))
+    square = np.ones((max(3, scale),) * 2, np.uint8)
+    peak = np.ascontiguousarray(cv2.dilate(whole, square)[scale // 2 :: scale, scale // 2 :: scale])
+    least = np.ascontiguousarray(cv2.erode(whole, square)[scale // 2 :: scale, scale // 2 :: scale])
+    level, lit = usual, sure
+    halo = _around_text(peak, sure)
     for step in STEPS:
         if black + step >= usual:
             break
         few = _share(whole, black + step, (width, height))
-        if float((few == 0).mean()) >= LEAST_EMPTY:
+        if float((few == 0).mean()) >= LEAST_EMPTY and float((few[halo] > 0).mean() if halo.any() else 0.0) <= MOST_HALO:
             level, lit = black + step, few
             break
-    square = np.ones((max(3, scale),) * 2, np.uint8)
-    peak = np.ascontiguousarray(cv2.dilate(whole, square)[scale // 2 :: scale, scale // 2 :: scale])
-    least = np.ascontiguousarray(cv2.erode(whole, square)[scale // 2 :: scale, scale // 2 :: scale])
     flat = ((peak - least <= FLAT) & (least > usual)).astype(np.uint8)
     return Evidence(scale, black, level, lit, sure, peak, _painted(flat, max(3, round(PATCH / scale))))
+
+
+def _around_text(peak: Grey, sure: Grey) -> npt.NDArray[np.bool_]:
+    """Blocks beside something bright that stands alone."""
+    bright = peak >= PAINT
+    alone = bright & (cv2.blur(sure, (9, 9)) < 255 // 3)
+    return np.asarray((grown(alone, 2) > 0) & (grown(bright, 1) == 0))
 
 
 def _share(grey: Grey, level: int, size: tuple[int, int]) -> Grey:

@@ -7,6 +7,7 @@ PS3.3 C.8.5.5: locations are zero-based and inclusive; several makers write the 
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -127,7 +128,7 @@ def _covered(boxes: list[Box]) -> int:
     """Pixels in any of a few boxes."""
     ys = sorted({y for box in boxes for y in (box[1], box[3])})
     total = 0
-    for top, bottom in zip(ys, ys[1:], strict=False):
+    for top, bottom in pairwise(ys):
         edge = 0
         for x0, x1 in sorted((box[0], box[2]) for box in boxes if box[1] <= top and box[3] >= bottom):
             total += (bottom - top) * max(0, x1 - max(x0, edge))

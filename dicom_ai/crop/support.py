@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dicom_ai.crop.evidence import Evidence, Grey, evidence_of, grown
+from dicom_ai.crop.evidence import PAINT, Evidence, Grey, evidence_of, grown
 from dicom_ai.crop.fit import LEAST_POINTS, Asked, Light, moved, seen_along, upright, windowed
 from dicom_ai.crop.polygon import box_of, polygons_of
 from dicom_ai.crop.shape import CURVED, LEANING, VIRTUAL, Floats, Shape
 from dicom_ai.kept import Mask, Polygon
 
-LEAST_SHARE = 0.01
-"""Of the frame: anything smaller is a probe in the air or a mark."""
+LEAST_SHARE, LEAST_PART = 0.01, 0.002
+"""Of the frame: a picture smaller than this is a probe in the air or a mark; a loose part of one a crumb."""
 
 LEAST_ENTROPY = 2.5
 """Bits over 256 grey levels inside the picture: speckle has 5 and more, very faint speckle 2.8; a page of text 1.8."""
@@ -32,12 +32,15 @@ PICTURE, UNKNOWN, DARK, FURNITURE = -1.0, 0.0, 0.4, 2.0
 """Weights of a shape: losing picture costs more than adding dark; taking in a mark costs most; what lies between
 picture in its row and in its column (a dark organ, a shadow) costs nothing either way."""
 
-PAINT = 128
-"""Grey level some pixel of a letter, tick or bar reaches; scraps of faint tissue do not."""
-
-BRIGHT, LEAST_MARK, LONELY = 64, 24, 0.6
-"""What counts as written in the dark beyond a picture: grey level, pixels, and most of what is lit around it; around a
+BRIGHT, LEAST_MARK, LONELY = 96, 3, 0.6
+"""What counts as written in the dark beyond a picture: grey level, blocks, and most of what is lit around it; around a
 scrap of tissue there is speckle."""
+
+ONE_SIDED = 0.6
+"""Weight, in `lopsided`, of the share of one side that the window cuts while it leaves the other."""
+
+UNSEEN = 0.08
+"""Share of the picture's weight that a shape loses when one of its edges is seen nowhere."""
 
 DENSE, SPARSE = 127, 16
 """Share of lit pixels, x 255: over 3 blocks, of tissue; over 7 blocks without a bright pixel, of very faint speckle."""
@@ -50,6 +53,9 @@ SHARES = (np.arange(256) / 255).astype(np.float32)
 FLOOR = 0.35
 """Of a picture's columns end within a block of its lowest row where the screen window cuts an arc; where none does,
 about a sixth."""
+
+NEARBY = 16
+"""Pixels to either side of the outline found on blocks in which the exact edge is looked for."""
 
 BRIGHTEST = 40
 """Grey levels above black that count as full light when the edge is made exact; more would let one bright line pull."""
@@ -123,8 +129,9 @@ class _Drawn:
 def _dense(seen: Evidence) -> Grey:
     """Blocks full of light, 0/1: of tissue, or of speckle so faint that no pixel near is bright."""
     bright = grown(seen.peak >= PAINT, 4)
-    faint = (cv2.blur(seen.lit, (7, 7)) > SPARSE) & (cv2.blur(seen.lit, (3, 3)) > 0) & (bright == 0)
-    dense = (cv2.blur(seen.sure, (3, 3)) > DENSE) | (cv2.blur(seen.lit, (3, 3)) > DENSE) | faint
+    some = cv2.blur(seen.lit, (3, 3))
+    faint = (cv2.blur(seen.lit, (7, 7)) > SPARSE) & (some > 0) & (bright == 0)
+    dense = (cv2.blur(seen.sure, (3, 3)) > DENSE) | (some > DENSE) | faint
     return np.asarray(dense & (grown(seen.painted, 1) == 0), np.uint8)
 
 
@@ -142,10 +149,9 @@ def _groups(grey: Grey, seen: Evidence, dense: Grey) -> list[list[Mask]]:
     parts = [
         (stats[label], np.asarray(labels == label))
         for label in sorted(range(1, count), key=lambda label: -int(stats[label][cv2.CC_STAT_AREA]))
-        if stats[label][cv2.CC_STAT_AREA] >= LEAST_SHARE * height * width
-        and _is_speckled(sample[labels == label], seen)
+        if stats[label][cv2.CC_STAT_AREA] >= LEAST_PART * height * width and _is_speckled(sample[labels == label])
     ]
-    if not parts:
+    if not parts or parts[0][0][cv2.CC_STAT_AREA] < LEAST_SHARE * height * width:
         return []
     largest = parts[0][0]
     twins = [mask for stat, mask in parts[1:] if _is_twin(stat, largest)]
@@ -154,7 +160,7 @@ def _groups(grey: Grey, seen: Evidence, dense: Grey) -> list[list[Mask]]:
     return [[mask for _, mask in parts]]
 
 
-def _is_speckled(values: Grey, seen: Evidence) -> bool:
+def _is_speckled(values: Grey) -> bool:
     """Whether grey levels are those of a picture: many of them, or all of them faint."""
     share = np.bincount(values, minlength=256) / max(1, values.size)
     share = share[share > 0]
@@ -174,16 +180,16 @@ def _is_twin(stat: npt.NDArray[np.int32], largest: npt.NDArray[np.int32]) -> boo
 def _drawn(grey: Grey, seen: Evidence, dense: Grey, parts: list[Mask]) -> _Drawn:
     """The shape around the first part, and around the further parts that it explains as well."""
     best, shape = _fit(seen, dense, parts[0])
-    picture = parts[0]
-    for part in parts[1:3]:
-        joint, other = _fit(seen, dense, picture | part)
+    loose = _explained(shape, parts[1:])
+    if loose:
+        joint, other = _fit(seen, dense, np.logical_or.reduce([parts[0], *loose]))
         if other is not None and joint.confidence >= best.confidence - 0.05:
-            best, shape, picture = joint, other, picture | part
+            best, shape = joint, other
     if shape is None:
         return best
     light, large = _light(grey, seen, shape), shape.scaled(seen.scale)
-    exact = moved(windowed(large, light, reach=2 * seen.scale), light, reach=4 * seen.scale, rounds=4)
-    edges = seen_along(exact, light, reach=4 * seen.scale)
+    exact = moved(windowed(large, light, reach=NEARBY), light, reach=NEARBY, rounds=4)
+    edges = seen_along(exact, light, reach=NEARBY)
     return replace(best, polygon=exact.polygon(), edges=edges, lopsided=_lopsided(exact, edges), light=light)
 
 
@@ -196,9 +202,23 @@ def _lopsided(shape: Shape, edges: tuple[tuple[Asked, ...], ...]) -> float:
         return 0.0
     if (len(edges[0]) < LEAST_POINTS) != (len(edges[1]) < LEAST_POINTS):
         return 1.0
+    cut = abs(len(edges[0]) - len(edges[1])) / max(len(edges[0]), len(edges[1]), 1)
     left, right = (float(np.arctan(slope)) for slope in shape.slopes)
     apart = min(abs(left + right), abs(left - right) if not shape.style.is_far_arc else np.inf)
-    return min(1.0, apart / max(abs(left), abs(right), 0.35))
+    return min(1.0, max(ONE_SIDED * cut, apart / max(abs(left), abs(right), 0.35)))
+
+
+def _explained(shape: Shape | None, parts: list[Mask]) -> list[Mask]:
+    """The loose parts that may belong to a picture: large ones, and crumbs that lie where its shape would go on."""
+    if not parts:
+        return []
+    rows, columns = parts[0].shape
+    if shape is None:
+        room = np.zeros((rows, columns), np.bool_)
+    else:
+        room = replace(shape, cut=(0.0, 0.0, float(columns), float(rows))).mask(rows, columns)
+    large = LEAST_SHARE * rows * columns
+    return [part for part in parts if part.sum() >= large or (part & room).sum() >= 0.8 * part.sum()]
 
 
 def _fit(seen: Evidence, dense: Grey, coarse: Mask) -> tuple[_Drawn, Shape | None]:
@@ -230,7 +250,7 @@ def _is_marked(seen: Evidence, beyond: Mask) -> bool:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
     sizes = stats[1:, cv2.CC_STAT_AREA]
     crowd = np.bincount(labels.ravel(), weights=cv2.blur(seen.sure, (5, 5)).ravel())[1:] / np.maximum(sizes, 1)
-    return bool(((sizes * seen.scale**2 >= LEAST_MARK) & (crowd < LONELY * 255)).any())
+    return bool(((sizes >= LEAST_MARK) & (crowd < LONELY * 255)).any())
 
 
 def _best(weights: npt.NDArray[np.float32], picture: Mask, hull: Mask) -> Shape:
@@ -244,11 +264,16 @@ def _best(weights: npt.NDArray[np.float32], picture: Mask, hull: Mask) -> Shape:
     best, least = None, np.inf
     for guess in _guesses(picture, hull):
         shape = moved(guess, light, reach=12, rounds=4)
-        cost = shape.weight(sums) + shape.style.must_win * gain
+        unseen = 1.0 - min((_share_seen(edge) for edge in seen_along(shape, light, reach=6)), default=1.0)
+        cost = shape.weight(sums) + (shape.style.must_win + UNSEEN * unseen) * gain
         if best is None or cost < least:
             best, least = shape, cost
     assert best is not None  # noqa: S101 - there are always guesses
     return best
+
+
+def _share_seen(edge: tuple[Asked, ...]) -> float:
+    return sum(point.is_seen for point in edge) / len(edge) if len(edge) >= LEAST_POINTS else 1.0
 
 
 def _light(grey: Grey, seen: Evidence, shape: Shape) -> Light:
@@ -295,9 +320,10 @@ def _guesses(picture: Mask, hull: Mask) -> list[Shape]:
     (a, da), (b, db) = _line(ys, left, int(left.argmin())), _line(ys, right, int(right.argmax()))
     sides = (a + da * top, b + db * top, a + da * bottom, b + db * bottom)
     cut = _cut(left, right, rows=rows, columns=columns)
-    low = rows - picture[::-1].argmax(axis=0)[picture.any(axis=0)].astype(np.float64)
-    if (low >= low.max() - 1).sum() >= FLOOR * len(low):
-        cut = (*cut[:3], float(low.max()))
+    low = rows - picture[::-1].argmax(axis=0)[picture.any(axis=0)]
+    floor = int(np.bincount(low).argmax())
+    if (np.abs(low - floor) <= 1).sum() >= FLOOR * len(low) and (low > floor + 1).sum() <= 0.1 * len(low):
+        cut = (*cut[:3], float(floor))
     plain = Shape(sides=sides, at=(top, bottom), near=top, far=bottom, drop=0.0, style=LEANING, cut=cut)
     boxed = upright(plain)
     whole = (0.0, 0.0, float(columns), float(rows))

@@ -114,16 +114,27 @@ def analyse(
 def crop(
     paths: Paths,
     png: Annotated[Path | None, typer.Option("--png", help="folder for a picture of what is kept of each file")] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            help="folder for de-identified DICOM objects, proven free of identity, and their manifest.jsonl; "
+            "pseudonyms come from the secret in site.json of the data folder",
+        ),
+    ] = None,
     json_rows: AsJson = False,
     settings: SettingsFile = None,
 ) -> None:
-    """Show what the crop keeps of each file, or why it keeps nothing.
+    """Show what the crop keeps of each file, or why it keeps nothing; write it as de-identified objects.
 
     Example: dicom-ai crop exam/ --png pictures
+
+    Example: dicom-ai crop exam/ --export research
     """
     from dicom_ai.commands import offline_crop
 
-    raise typer.Exit(offline_crop.crop(paths, png, logged(settings_of(settings)), as_json=json_rows))
+    folders = offline_crop.Folders(png, export)
+    raise typer.Exit(offline_crop.crop(paths, folders, logged(settings_of(settings)), as_json=json_rows))
 
 
 @app.command()

@@ -23,6 +23,7 @@ from pydicom.uid import JPEG2000MC, EnhancedUSVolumeStorage, RawDataStorage, Sec
 
 from dicom_ai.classify.catalogue import Installed
 from dicom_ai.classify.runtime import Classifier
+from dicom_ai.commands.exporting import Exporter
 from dicom_ai.crop.catalogue import Layout
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.engine import StepFailed
@@ -39,6 +40,7 @@ from dicom_ai.store.database import write
 from dicom_ai.store.files import Disk
 from dicom_ai.store.quarantine import discard, quarantined
 from tests.disputes import Dispute
+from tests.exports import BLIND, pixels, plain
 from tests.ledger import Place, place
 from tests.peers import free_port
 from tests.unit.tiny_model import kept_pixels
@@ -350,6 +352,15 @@ def discarded(parts: Parts) -> str | None:
     return object_reason(work.here)
 
 
+def proof_failed(parts: Parts) -> str | None:
+    """A disk that loses the end of what was written."""
+    path = parts.folder / "object.dcm"
+    path.write_bytes(part10(plain()))
+    whole = pixels()
+    with Exporter(parts.folder / "out", "5" * 64, BLIND, reread=lambda file: file.read_bytes()[:-2]) as exporter:
+        return exporter.add(path, whole.outcome, whole)[0].reason
+
+
 def disabled(parts: Parts) -> str | None:
     work = parts.work(switches=Models.model_validate({"lung-signs": {"enabled": False}}))
     work.receive(still())
@@ -459,7 +470,7 @@ PROBES: dict[str, Callable[[Parts], str | None]] = {
         malformed, pixel_length, frame_count, frame_size, pixels_truncated, colour_wrong, background_not_black,
         unsupported_syntax, decode_failed, decoder_died, decode_timeout, no_regions, region_overflow, region_empty,
         region_whole_frame, unknown_model, layout_disagrees, no_picture,
-        witnesses_disagree, text_on_tissue, discarded, disabled, not_released, superseded,
+        witnesses_disagree, text_on_tissue, proof_failed, discarded, disabled, not_released, superseded,
         no_model, non_finite, identity_unreadable, analysis_failed, class_refused, peer_failed,
         no_destination, attempts_spent,
     )

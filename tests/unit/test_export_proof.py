@@ -14,19 +14,7 @@ from dicom_ai.crop.export.proof import Made, prove
 from dicom_ai.crop.export.search import in_pixels
 from dicom_ai.crop.export.walk import NotStrict, walk
 from dicom_ai.kept import Kept
-from tests.exports import ID, NAME, SITE, pixels, source
-
-
-class Reader:
-    def __init__(self, *found):
-        self.found = found
-
-    def find(self, frames):
-        assert frames.ndim == 4
-        return self.found
-
-
-BLIND = Reader()
+from tests.exports import BLIND, ID, NAME, SITE, Reader, pixels, source
 
 
 def proof(data, *, header=None, kept=None, reader=BLIND):
@@ -70,7 +58,7 @@ def test_a_sound_object_is_proven(frames, channels):
         (lambda: sound()[:-2], "length"),
         (lambda: sound()[:200], "trailing_bytes"),
         (lambda: b"", "preamble"), (lambda: bytes(132), "prefix"),
-        (lambda: changed(lambda ds: setattr(ds.file_meta, "SourceApplicationEntityTitle", "X")), "unexpected_attribute"),
+        (lambda: changed(lambda ds: setattr(ds.file_meta, "PrivateInformation", b"AB")), "unexpected_attribute"),
     ],
 )  # fmt: skip
 def test_bytes_of_another_form_fail(data, code):
@@ -84,7 +72,8 @@ ICON.Rows = 1
 @pytest.mark.parametrize(
     ("tag", "vr", "value"),
     [
-        (0x00090010, "LO", "MUSTER"), (0x7FE10010, "LO", "MUSTER"), (0x60003000, "OW", b"\1\2"), (0x50003000, "OW", b"\1\2"),
+        (0x00090010, "LO", "MUSTER"), (0x7FE10010, "LO", "MUSTER"),
+        (0x60003000, "OW", b"\1\2"), (0x50003000, "OW", b"\1\2"),
         (0x00880200, "SQ", [ICON]), (0x00101010, "AS", "063Y"), (0x00080080, "LO", "Nowhere Clinic"),
         (0x00081010, "SH", "STATION"), (0x00204000, "LT", "comment"), (0x7FE00001, "OV", b"\0" * 8),
     ],
@@ -122,7 +111,8 @@ def test_what_every_object_has_must_be_there(keyword):
         ("BodyPartExamined", "MUSTER", {"value"}), ("Manufacturer", "Nowhere Clinic", {"value", "identity"}),
         ("ManufacturerModelName", "OTHER", {"value"}), ("InstanceNumber", 123456, {"value"}),
         ("DeidentificationMethod", "by hand", {"value"}), ("BurnedInAnnotation", "YES", {"value"}),
-        ("Modality", "CT", {"value"}), ("FrameTime", 1e9, {"value"}), ("Rows", 5, {"value"}), ("PatientSex", "F", {"value"}),
+        ("Modality", "CT", {"value"}), ("FrameTime", 1e9, {"value"}), ("Rows", 5, {"value"}),
+        ("PatientSex", "F", {"value"}),
         ("PhotometricInterpretation", "RGB", {"value"}), ("ImageType", ["ORIGINAL", "PRIMARY"], {"value"}),
         ("LossyImageCompressionMethod", "MUSTER", {"value"}),
     ],

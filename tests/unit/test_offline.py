@@ -166,7 +166,7 @@ def test_a_wrong_request_is_refused(
 
 
 def test_crop_shows_what_is_kept_and_why_not(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert offline_crop.crop([folder], tmp_path / "png", Settings(), as_json=True) == 1
+    assert offline_crop.crop([folder], offline_crop.Folders(tmp_path / "png"), Settings(), as_json=True) == 1
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     said = {Path(row["file"]).name: row for row in rows}
     assert {name: (row["status"], row["reason"]) for name, row in said.items() if name != "readme.txt"} == {
@@ -177,4 +177,5 @@ def test_crop_shows_what_is_kept_and_why_not(tmp_path: Path, folder: Path, capsy
     assert [name for name, row in said.items() if row["png"] is None] == ["1-c.dcm", "readme.txt"]
     assert set(rows[0]) == {
         "file", "status", "reason", "rows", "columns", "frames", "keep", "blanked", "box", "votes", "png",
+        "export",
     }  # fmt: skip

@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from dicom_ai.analysis import Analyst, Case, Examined, Heat, header
 from dicom_ai.finding import ImageScore, image_score, study_findings
 from dicom_ai.kept import Kept
+from dicom_ai.mapping import CropWindow
 from dicom_ai.report.capture import Shown, capture
 from dicom_ai.report.content import (
     CaptureLink,
@@ -111,7 +112,8 @@ class Reporter:
         )
         warm = heat.get(self._rules.class_ids.index(class_id)) if class_id else None
         frames = full_frames(kept, warm, blocks)
-        ds = capture(self._analysis, source, Shown(frames, kept.frame_numbers, class_id, index))
+        shown = Shown(frames, kept.frame_numbers, class_id, index, CropWindow.of(kept.outcome).box)
+        ds = capture(self._analysis, source, shown)
         return Picture(str(ds.SOPInstanceUID), str(ds.SOPClassUID), part10(ds), ds)
 
     def _link(self, picture: Picture, kept: Kept, member: Examined, class_id: str | None) -> CaptureLink:

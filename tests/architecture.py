@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("dicom_ai", "models", "train")
 
 _VALUES = (
-    "charset", "inflate", "instance", "finding", "kept", "reasons", "errors", "points", "ports", "settings", "site",
+    "charset", "inflate", "instance", "finding", "kept", "mapping", "reasons", "errors", "points", "ports", "settings",
+    "site",
 )  # fmt: skip
 BASE = {f"dicom_ai.{name}" for name in _VALUES}
 OBSERVE = {f"dicom_ai.{name}" for name in ("log", "metrics", "audit")}
@@ -30,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {  # the longest matching prefix decides what 
     "dicom_ai.charset": set(),
     "dicom_ai.instance": {"dicom_ai.errors"},
     "dicom_ai.kept": {"dicom_ai.errors"},
+    "dicom_ai.mapping": {"dicom_ai.kept"},
     "dicom_ai.finding": {"dicom_ai.errors"},
     "dicom_ai.crop": BASE | {"dicom_ai.crop"},
     "dicom_ai.report": BASE | {"dicom_ai.report", "models.card"},
@@ -57,6 +59,7 @@ PURE = (
     "dicom_ai.finding",
     "dicom_ai.instance",
     "dicom_ai.kept",
+    "dicom_ai.mapping",
     "models.preprocess",
 )
 NOT_PURE = (  # the decoding child and its parent side; the reader, which loads networks and keeps them from reporting

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dicom_ai.finding import FrameScore
-from dicom_ai.kept import Kept, Mask, mask_of
+from dicom_ai.kept import Kept, Mask
+from dicom_ai.mapping import kept_mask
 from models.activation_map import to_heat
 from models.preprocess import Letterbox
 
@@ -38,9 +39,4 @@ class Scored:
 
 def heat_shape(kept: Kept) -> Mask:
     """Pixels of the crop that may carry heat, bool (h, w): inside the kept polygons and outside the blanked boxes."""
-    outcome = kept.outcome
-    x0, y0, x1, y1 = outcome.box or (0, 0, kept.frames.shape[2], kept.frames.shape[1])
-    shape = mask_of(outcome.keep, outcome.rows, outcome.columns)
-    for bx0, by0, bx1, by1 in outcome.blanked:
-        shape[max(0, by0) : by1, max(0, bx0) : bx1] = False
-    return shape[y0:y1, x0:x1]
+    return kept_mask(kept.outcome)

@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from dicom_ai.instance import OUR_MANUFACTURER
+from dicom_ai.kept import Box
 from dicom_ai.report.code import CLASS_ACTIVATION, SOURCE_FOR_PROCESSING, class_terms
 from dicom_ai.report.content import Analysis
 from dicom_ai.report.header import (
@@ -64,12 +65,14 @@ class Shown:
         frame_numbers: the T source frame numbers, one-based.
         class_id: whose heat is drawn, None when none is.
         index: of the capture within the analysis, from 0.
+        box: where the crop lies in these pictures, which have the size of the source; half open.
     """
 
     frames: npt.NDArray[np.uint8]
     frame_numbers: tuple[int, ...]
     class_id: str | None
     index: int
+    box: Box
 
 
 def capture_class(source: Dataset) -> str:
@@ -144,11 +147,15 @@ def _series_and_image(ds: Dataset, analysis: Analysis, source: Dataset, shown: S
     ds.InstanceNumber = shown.index + 1
     named = {"model": model.name, "version": model.version}
     if shown.class_id is None:
-        ds.DerivationDescription = say("derivation_none", language, **named)
+        derived = say("derivation_none", language, **named)
     else:
         names = class_terms(shown.class_id).name(language)
-        ds.DerivationDescription = say("derivation", language, names=names, **named)
+        derived = say("derivation", language, names=names, **named)
         ds.DerivationCodeSequence = [code_item(CLASS_ACTIVATION)]
+    x0, y0, x1, y1 = shown.box
+    ds.DerivationDescription = say(
+        "crop_origin", language, derived=derived, x0=x0, y0=y0, x1=x1, y1=y1, rows=source.Rows, columns=source.Columns
+    )
     ds.ImageComments = say("band", language)
     ds.BurnedInAnnotation = "NO"
     ds.RecognizableVisualFeatures = "NO"

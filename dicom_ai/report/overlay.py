@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dicom_ai.kept import Box, Kept, mask_of
+from dicom_ai.kept import Kept, mask_of
+from dicom_ai.mapping import CropWindow, kept_mask
 from dicom_ai.report.band import Block, place
 
 Frames = npt.NDArray[np.uint8]
@@ -60,15 +61,10 @@ def full_frames(kept: Kept, heat: npt.NDArray[np.uint8] | None, blocks: Sequence
     Returns:
         RGB, uint8 (T, rows, columns, 3).
     """
-    outcome = kept.outcome
-    if outcome.box is None:
-        raise ValueError("an outcome without a box has no picture")
-    x0, y0, x1, y1 = outcome.box
+    outcome, window = kept.outcome, CropWindow.of(kept.outcome)
     scan = mask_of(outcome.keep, outcome.rows, outcome.columns)
     taken = _grown(scan, 2)  # text never touches the scan area
-    hot = scan[y0:y1, x0:x1].copy()
-    for box in outcome.blanked:
-        hot[_inside(box, outcome.box)] = False
+    hot, inside = kept_mask(outcome), window.cut(scan)
     canvas = np.zeros((outcome.rows, outcome.columns, 3), np.uint8)
     for picture, (x, y) in place(blocks, taken):
         canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
@@ -76,8 +72,7 @@ def full_frames(kept: Kept, heat: npt.NDArray[np.uint8] | None, blocks: Sequence
     frames = np.repeat(canvas[None], len(kept.frames), axis=0)
     for n, frame in enumerate(kept.frames):
         drawn = overlay(frame, None if heat is None else heat[n], hot)
-        inside = scan[y0:y1, x0:x1]
-        frames[n, y0:y1, x0:x1][inside] = drawn[inside]
+        window.cut(frames[n])[inside] = drawn[inside]
     return frames
 
 
@@ -85,11 +80,3 @@ def _grown(mask: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
     # The outside counts as set for an inverted mask's growth only when it is set: the frame's edge needs no margin.
     kernel = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
     return cv2.dilate(mask.astype(np.uint8), kernel).astype(np.bool_)
-
-
-def _inside(box: Box, frame: Box) -> tuple[slice, slice]:
-    x0, y0 = frame[0], frame[1]
-    return (
-        slice(max(0, box[1] - y0), max(0, box[3] - y0)),
-        slice(max(0, box[0] - x0), max(0, box[2] - x0)),
-    )

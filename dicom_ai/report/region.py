@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dicom_ai.kept import Box, Polygon
+from dicom_ai.mapping import CropWindow
 
 MAX_POINTS = 200
 MAX_REGIONS = 3
@@ -25,9 +26,9 @@ def contours(heat: npt.NDArray[np.uint8], box: Box, *, level: float = 0.5) -> tu
         At most `MAX_REGIONS` closed polygons (last vertex equals the first) of at most `MAX_POINTS` vertices, each
         within `box`; none when there is no heat. Parts of less than a hundredth of the first one are left out.
     """
-    x0, y0, x1, y1 = box
-    if heat.shape != (y1 - y0, x1 - x0):
-        raise ValueError(f"heat is {heat.shape}, the box is {y1 - y0, x1 - x0}")
+    window = CropWindow(box)
+    if heat.shape != window.size:
+        raise ValueError(f"heat is {heat.shape}, the box is {window.size}")
     peak = int(heat.max(initial=0))
     if peak == 0:
         return ()
@@ -43,10 +44,11 @@ def contours(heat: npt.NDArray[np.uint8], box: Box, *, level: float = 0.5) -> tu
         (part for part in range(1, count) if part != first and areas[part] * 100 >= areas[first]),
         key=lambda part: (-int(peaks[part]), -int(areas[part]), part),
     )
-    return tuple(_outline(labels == part, (x0, y0)) for part in [first, *others][:MAX_REGIONS])
+    return tuple(tuple(window.to_full(_outline(labels == part))) for part in [first, *others][:MAX_REGIONS])
 
 
-def _outline(part: npt.NDArray[np.bool_], origin: tuple[int, int]) -> Polygon:
+def _outline(part: npt.NDArray[np.bool_]) -> Polygon:
+    """Closed, in pixels of the crop."""
     # Twice the size and a margin of one: the outline then runs along the edges of the outermost pixels, and a part
     # of a single pixel still encloses an area.
     doubled = np.repeat(np.repeat(part.astype(np.uint8), 2, axis=0), 2, axis=1)
@@ -61,5 +63,5 @@ def _outline(part: npt.NDArray[np.bool_], origin: tuple[int, int]) -> Polygon:
         x, y, w, h = cv2.boundingRect(outline)
         points = np.array([(x, y), (x + w - 1, y), (x + w - 1, y + h - 1), (x, y + h - 1)])
     # Index i of the doubled, padded grid has its centre at (i - 0.5) / 2 pixels.
-    closed = [(origin[0] + (float(x) - 0.5) / 2, origin[1] + (float(y) - 0.5) / 2) for x, y in points]
+    closed = [((float(x) - 0.5) / 2, (float(y) - 0.5) / 2) for x, y in points]
     return (*closed, closed[0])

@@ -64,6 +64,11 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Class activation map ({names}) of {model} {version} over the cropped scan area; unverified AI result",
         "{model} {version}的类激活图（{names}），绘于裁剪后的扫描区域；未经审核的AI结果",
     ),
+    # the brackets hold the same in each language, so that a program can read them
+    "crop_origin": (
+        "{derived} [crop x {x0}..{x1} y {y0}..{y1} of {columns} x {rows}]",
+        "{derived} [crop x {x0}..{x1} y {y0}..{y1} of {columns} x {rows}]",
+    ),
     "derivation_none": (
         "Cropped scan area shown to {model} {version}; no class activation drawn; unverified AI result",
         "提供给{model} {version}的裁剪扫描区域；未绘制类激活图；未经审核的AI结果",

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def shown(header, limit=8, class_id="b_lines", index=0):
     content = lung([source(1)])
     words = legend(ANALYSIS, content.findings, (0.1, 0.9, 0.7, 0.1), class_id=class_id, is_assessable=True)
     heat = spot(crop, 150, 150, 25) if class_id else None
-    return Shown(full_frames(crop, heat, words), numbers, class_id, index)
+    return Shown(full_frames(crop, heat, words), numbers, class_id, index, crop.outcome.box)
 
 
 def read_back(ds):
@@ -110,6 +111,19 @@ def test_without_heat_it_does_not_claim_an_activation_map():
     ds = capture(ANALYSIS, header, shown(header, class_id=None))
     assert "DerivationCodeSequence" not in ds
     assert "no class activation drawn" in ds.DerivationDescription
+
+
+@pytest.mark.parametrize("class_id", ["b_lines", None])
+def test_it_says_where_the_crop_lies_in_the_frame(class_id):
+    header = source(1)
+    what = shown(header, class_id=class_id)
+    ds = capture(ANALYSIS, header, what)
+    found = re.search(r"\[crop x (\d+)\.\.(\d+) y (\d+)\.\.(\d+) of (\d+) x (\d+)\]$", ds.DerivationDescription)
+    x0, x1, y0, y1, columns, rows = map(int, found.groups())
+    assert ((x0, y0, x1, y1), columns, rows) == (what.box, header.Columns, header.Rows)
+    lit = capture(ANALYSIS, header, what).pixel_array.any(axis=2)
+    assert lit[y0:y1, x0:x1].any()
+    assert len(ds.DerivationDescription) <= 1024  # VR ST
 
 
 def test_references_lead_to_the_source():

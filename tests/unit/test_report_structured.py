@@ -180,7 +180,7 @@ def test_all_that_is_referenced_is_evidence():
 
 def capture_header(clip: Dataset, numbers: tuple[int, ...]) -> Dataset:
     frames = np.zeros((len(numbers), int(clip.Rows), int(clip.Columns), 3), np.uint8)
-    return capture(lung([clip]).analysis, clip, Shown(frames, numbers, "b_lines", 0))
+    return capture(lung([clip]).analysis, clip, Shown(frames, numbers, "b_lines", 0, (0, 0, 9, 9)))
 
 
 def test_retired_ultrasound_classes_are_referenced_as_they_are():

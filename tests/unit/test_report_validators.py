@@ -49,7 +49,8 @@ def said(*command: str | Path) -> tuple[int, list[str]]:
 def pictures(header: Dataset, encoding: Encoding = "jpeg", class_id: str | None = "b_lines") -> Dataset:
     numbers = sampled_frames(int(header.get("NumberOfFrames", 1)), 8)
     frames = np.zeros((len(numbers), int(header.Rows), int(header.Columns), 3), np.uint8)
-    return capture(lung([header]).analysis, header, Shown(frames, numbers, class_id, 0), encoding=encoding)
+    what = Shown(frames, numbers, class_id, 0, (0, 0, 9, 9))
+    return capture(lung([header]).analysis, header, what, encoding=encoding)
 
 
 def results(make, header: Dataset, folder: Path, sop_class: str = SR_CLASSES[0]) -> tuple[Path, Path]:

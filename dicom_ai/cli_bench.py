@@ -9,7 +9,7 @@ from dicom_ai.cli_options import AsJson
 
 bench_app = typer.Typer(help="Measure on simulated objects what this installation is worth.", no_args_is_help=True)
 
-QUICK, USUAL = 120, 4800
+QUICK, USUAL = 120, 3650
 
 
 @bench_app.callback()
@@ -27,6 +27,7 @@ def crop(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="few objects: a minute or less")] = False,
     png: Annotated[Path | None, typer.Option("--png", help="folder for contact sheets of what went wrong")] = None,
+    exports: Annotated[int, typer.Option(min=0, help="accepted objects to export as well, about so many")] = 0,
     real: Annotated[Path | None, typer.Option(help="folder of real objects; needs --drawings")] = None,
     drawings: Annotated[Path | None, typer.Option(help="folder of the hand drawings of those objects")] = None,
     json_rows: AsJson = False,
@@ -38,6 +39,6 @@ def crop(
     from dicom_ai.commands.bench import crop as measurement
     from dicom_ai.commands.bench.run import Plan, which_of
 
-    plan = Plan(objects or (QUICK if quick else USUAL), seed, which_of(layouts), only)
+    plan = Plan(objects or (QUICK if quick else USUAL), seed, which_of(layouts), only, exports)
     wanted = measurement.Wanted(plan, 5 if quick else 15, real, drawings, png)
     raise typer.Exit(measurement.bench(wanted, as_json=json_rows))

@@ -110,6 +110,7 @@ def test_objects_go_through_the_crop_and_summary_adds_up(tmp_path):
     assert total["accepted"] == sum(one.is_accepted and one.place is not None for one in seen)
     outside = next(row for row in summary.leaks(seen) if row["place"].startswith("header, side"))
     assert outside["leaks"] == 0
+    assert run.exports is None
     region = next(row for row in summary.others(run.baselines) if row["way"] == baselines.REGION)
     assert region["leaks"]["caption"][0] == region["leaks"]["caption"][1] == 1  # the box holds the caption
     assert region["leaks"]["header"][0] == 0

@@ -17,7 +17,7 @@ from dicom_ai.simulate.places import OUTSIDE, Place
 LEGITIMATE: tuple[Place, ...] = (*OUTSIDE, "label")
 """Places whose objects may be accepted: the text is cut off with the screen, or painted black."""
 
-_HEIGHTS: dict[Place, tuple[int, int]] = {"label": (9, 16), **dict.fromkeys(OUTSIDE, (10, 40))}
+_HEIGHTS: dict[Place, tuple[int, int]] = {"label": (10, 16), **dict.fromkeys(OUTSIDE, (10, 40))}
 """Least and most; outside the sector nothing is learned from what nobody can read."""
 
 _TRIES = 6
@@ -53,11 +53,15 @@ def cases(subject: Subject) -> Iterator[Case]:
 
 
 def places_of(subject: Subject) -> tuple[Place, ...]:
-    """A still has a text in each place it can have; a clip a label, one outside the sector, one that must stop it."""
+    """A still has a text in every place outside the sector, a clip in one of them and a label that stands still.
+
+    Every third still and every other clip have one more that must stop it, as they lie on tissue.
+    """
     if not subject.is_clip:
-        return (*OUTSIDE, "inside")
+        return (*OUTSIDE, "inside") if subject.number % 3 == 0 else OUTSIDE
     stops: tuple[Place, ...] = ("one frame", "moving", "inside")
-    return OUTSIDE[subject.number % len(OUTSIDE)], "label", stops[subject.number % len(stops)]
+    outside = OUTSIDE[subject.number % len(OUTSIDE)]
+    return (outside, "label", stops[subject.number // 2 % len(stops)]) if subject.number % 2 else (outside, "label")
 
 
 def _case(subject: Subject, place: Place, part: int) -> Case | None:

@@ -80,6 +80,7 @@ def measured(wanted: Wanted, *, on_object: Callable[[Verdict], None] | None = No
                 on_object(one.verdict)
         rows = [_whole(wanted, run, seen), *summary.leaks(seen), *summary.twins(seen), *summary.fits(seen)]
         rows += [*summary.faint(seen), *summary.others(run.baselines)]
+        rows += [] if run.exports is None else [run.exports.row()]
         if baselines.DEID not in run.baselines:
             say(f"{baselines.DEID}: not installed, left out (pip install deid)")
         if wanted.timed:
@@ -153,6 +154,8 @@ _TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
                "survived")),
     "baseline": ("Other ways on the same objects: place: [objects with a leak, objects]",
                  ("way", "objects", "failed", "leaks", "iou_median", "tissue_median")),
+    "export": ("A sample exported as `crop --export` writes it, and read again",
+               ("objects", "written", "proof_failed", "failures", "leaks", "outside", "ms_still", "ms_clip")),
     "speed": ("Milliseconds at 1164x873, one core", ("what", "part", "ms", "p95", "n")),
     "real": ("Real objects against two drawings by hand",
              ("file", "status", "reason", "shape", "is_fit", "must_quarantine", "iou", "tissue", "ceiling",

@@ -15,6 +15,7 @@ import numpy as np
 
 from dicom_ai.commands.bench import baselines
 from dicom_ai.commands.bench.cases import LEGITIMATE, Case, cases
+from dicom_ai.commands.bench.exported import Exports
 from dicom_ai.commands.bench.subject import Subject, Which, subject
 from dicom_ai.commands.bench.verdict import Verdict, iou, tissue, trace, verdict
 from dicom_ai.crop.child import crop
@@ -40,12 +41,14 @@ class Plan:
         seed: of everything.
         which: screens.
         only: one subject's number instead.
+        exports: accepted objects that are exported as well, about so many.
     """
 
     objects: int
     seed: int
     which: Which = "all"
     only: int | None = None
+    exports: int = 0
 
 
 def which_of(word: str) -> Which:
@@ -109,6 +112,8 @@ class Bench:
         if baselines.has_deid():
             self.baselines[baselines.DEID] = Baseline(has_fit=False)
         self.by_child = self.differ = self._count = 0
+        self.exports = Exports(folder / "exports") if plan.exports else None
+        self._chance = np.random.default_rng([plan.seed, 0xE7])
 
     def run(self, tell: Callable[[int], None]) -> Iterator[Seen]:
         """Every object of the plan; `tell` hears how many painted ones were made."""
@@ -125,6 +130,10 @@ class Bench:
                     return
         finally:
             cv2.setNumThreads(threads)
+
+    @property
+    def _share(self) -> float:
+        return self._plan.exports / self._plan.objects
 
     def _subjects(self) -> Iterator[Subject]:
         if self._plan.only is not None:
@@ -146,6 +155,8 @@ class Bench:
             ms = 1000 * (time.perf_counter() - begin)
             self._compare(path, outcome, kept)
             self._others(case, path)
+            if self.exports is not None and kept is not None and self._chance.random() < self._share:
+                self.exports.add(case, path, outcome, kept)
         finally:
             path.unlink()
         self._count += 1

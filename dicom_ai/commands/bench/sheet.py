@@ -102,7 +102,7 @@ def _outline(
 
 
 def _page(tiles: list[Grey]) -> Grey:
-    page = np.zeros((DOWN * HIGH, ACROSS * WIDE, 3), np.uint8)
+    page = np.zeros((-(-len(tiles) // ACROSS) * HIGH, ACROSS * WIDE, 3), np.uint8)
     for index, tile in enumerate(tiles):
         y, x = HIGH * (index // ACROSS), WIDE * (index % ACROSS)
         page[y : y + HIGH, x : x + WIDE] = tile

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
@@ -26,7 +27,7 @@ class Fault:
     Attributes:
         reason: what the object ends with.
         written: the damaged file of a sound data set; the data set may be changed.
-        needs: what the data set must be: words of "clip", "coded" (encapsulated), "jpeg"; "" for any.
+        needs: what the data set must be: words of "still", "clip", "coded" (encapsulated), "jpeg"; "" for any.
     """
 
     reason: str
@@ -84,6 +85,30 @@ def region(**values: int) -> Written:
         return part10(ds)
 
     return written
+
+
+def whole_frame(ds: Dataset) -> bytes:
+    last_corner = {"RegionLocationMaxX1": ds.Columns - 1, "RegionLocationMaxY1": ds.Rows - 1}
+    return region(RegionLocationMinX0=0, RegionLocationMinY0=0, **last_corner)(ds)
+
+
+def region_of_before(ds: Dataset) -> bytes:
+    """The region of a picture half as large again: a router resized the pixels and left the header as it was."""
+    item = ds.SequenceOfUltrasoundRegions[0]
+    for name in ("MinX0", "MinY0", "MaxX1", "MaxY1"):
+        keyword = f"RegionLocation{name}"
+        setattr(item, keyword, getattr(item, keyword) * 3 // 2)
+    return part10(ds)
+
+
+def text_over_tissue(ds: Dataset) -> bytes:
+    """A line of text in the middle of the region, on every frame, as a person types it on the picture."""
+    screens, item = decoded(ds)[..., :1].copy(), ds.SequenceOfUltrasoundRegions[0]
+    x = (item.RegionLocationMinX0 + item.RegionLocationMaxX1) // 2 - 70
+    y = (item.RegionLocationMinY0 + item.RegionLocationMaxY1) // 2
+    for screen in screens:
+        cv2.putText(screen, "PHANTOM 1970", (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (235,), 1, cv2.LINE_AA)
+    return part10(with_pixels(ds, screens, "MONOCHROME2"))
 
 
 def ycbcr(rgb: np.ndarray) -> np.ndarray:
@@ -239,6 +264,12 @@ _BITS = b"\x28\0\x00\x01US"
 
 FAULTS = {
     "no region": Fault("no_regions", changed(SequenceOfUltrasoundRegions=None)),
+    "region overflow": Fault("region_overflow", region_of_before),
+    "negative region": Fault("region_overflow", region(RegionLocationMinX0=2**32 - 5)),
+    "region without area": Fault("region_empty", region(RegionLocationMaxX1=0)),
+    "whole-frame region": Fault("region_whole_frame", whole_frame),
+    "unknown model": Fault("unknown_model", changed(Manufacturer=None, ManufacturerModelName=None)),
+    "text over tissue": Fault("text_on_tissue", text_over_tissue, "still"),
     "wrong rows": Fault("pixel_length", fewer_rows),
     "wrong number of frames": Fault("frame_count", one_frame_more, "clip"),
     "number of frames is 0": Fault("frame_count", changed(NumberOfFrames=0), "clip"),

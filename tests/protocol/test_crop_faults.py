@@ -41,6 +41,7 @@ def can_carry(name: str, fault: Fault) -> bool:
     ds = drawn(name)
     syntax = ds.file_meta.TransferSyntaxUID
     is_so = {
+        "still": "NumberOfFrames" not in ds,
         "clip": "NumberOfFrames" in ds,
         "coded": syntax.is_encapsulated,
         "jpeg": syntax in (JPEGBaseline8Bit, JPEGLosslessSV1),

@@ -25,7 +25,7 @@ from dicom_ai.crop.export.proof import Finder, Made, prove
 from dicom_ai.crop.export.pseudonym import Pseudonyms
 from dicom_ai.crop.export.search import in_text, long_ones
 from dicom_ai.crop.words import identity_bytes
-from dicom_ai.errors import InputError
+from dicom_ai.errors import InputError, ResourceError
 from dicom_ai.kept import CropOutcome, Kept
 
 MANIFEST = "manifest.jsonl"
@@ -46,11 +46,14 @@ class Exporter:
     """
 
     def __init__(self, folder: Path, secret: str, reader: Finder, *, reread: Reread = Path.read_bytes) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._manifest = Manifest(folder / MANIFEST)
+        except OSError as exc:
+            raise ResourceError(f"the folder for exports cannot be used ({type(exc).__name__})") from exc
         known = frozenset((one.manufacturer, one.model) for one in published())
         self._folder, self._reader, self._reread = folder, reader, reread
         self._site = Site(Pseudonyms(secret), known)
-        self._manifest = Manifest(folder / MANIFEST)
 
     def add(self, path: Path, outcome: CropOutcome, kept: Kept | None) -> tuple[CropOutcome, Path | None]:
         """Export one object and note it.
@@ -64,7 +67,17 @@ class Exporter:
             The outcome, which is "quarantined" with "proof_failed" where the proof failed (the codes of `proof.prove`
             are in its votes under "proof"), or "failed" with "conflict" where another object stands under the name;
             and the written file, or None.
+
+        Raises:
+            ResourceError: the folder cannot be written; nothing unproven is left in it.
+            ModelError: the reader does not read.
         """
+        try:
+            return self._add(path, outcome, kept)
+        except OSError as exc:
+            raise ResourceError(f"the folder for exports cannot be written ({type(exc).__name__})") from exc
+
+    def _add(self, path: Path, outcome: CropOutcome, kept: Kept | None) -> tuple[CropOutcome, Path | None]:
         name = self._site.keys.file_name("object", _digest(path))
         written = None
         if kept is not None:

@@ -74,7 +74,7 @@ def crop(
     rows = []
     layouts = approved_there(settings)
     with cropper_of(settings, lambda: layouts) as cropper, exporter or nullcontext():
-        for path in _shown(files_of(paths), is_quiet=as_json):
+        for path in _shown(_sources(paths, folders), is_quiet=as_json):
             outcome, kept = cropper.crop(path, EVERY_FRAME if exporter else 1)
             written = None
             if exporter is not None:
@@ -87,6 +87,13 @@ def crop(
     if not as_json:
         _print(rows, has_export=exporter is not None)
     return int(any(row["status"] == "failed" for row in rows))
+
+
+def _sources(paths: Sequence[Path], folders: Folders) -> list[Path]:
+    """The files without those that an earlier run exported: an export is no source."""
+    if folders.export is None:
+        return files_of(paths)
+    return [path for path in files_of(paths) if folders.export.resolve() not in path.resolve().parents]
 
 
 def _secret(settings: Settings) -> str:

@@ -1,6 +1,7 @@
 """The proof of exported bytes: it holds for what is sound, fails for each thing that is not, and does not cry wolf."""
 
 from io import BytesIO
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from dicom_ai.crop.export.build import build
 from dicom_ai.crop.export.proof import Made, prove
 from dicom_ai.crop.export.search import in_pixels
 from dicom_ai.crop.export.walk import NotStrict, walk
-from dicom_ai.kept import Kept
+from dicom_ai.kept import CropOutcome, Kept
 from tests.exports import BLIND, ID, NAME, SITE, Reader, pixels, source
 
 
@@ -244,3 +245,29 @@ def test_ordinary_words_do_not_cry_wolf(changes):
 def test_file_meta_information_must_add_up(cut, code):
     with pytest.raises(NotStrict, match=code):
         walk(cut(sound()))
+
+
+@pytest.mark.verify
+def test_cost_of_an_export(figure):
+    """A clip as a LOGIQ E9 makes them; best of three, one core."""
+    frames = np.random.default_rng(3).integers(1, 256, (136, 590, 860, 1), np.uint8)
+    keep = (((0.0, 0.0), (860.0, 0.0), (860.0, 590.0), (0.0, 590.0)),)
+    kept = Kept(
+        frames, tuple(range(1, 137)), CropOutcome("cropped", None, 590, 860, 136, keep=keep, box=(0, 0, 860, 590))
+    )
+    header = source(136)
+    built, proven = [], []
+    for _ in range(3):
+        begin = perf_counter()
+        data = build(header, kept, SITE)
+        built.append(perf_counter() - begin)
+        begin = perf_counter()
+        assert prove(Made(data, header, kept, SITE), None) == ()
+        proven.append(perf_counter() - begin)
+    megabytes = frames.nbytes / 1e6
+    figure(
+        "de-identified object without the reading of text: build; proof",
+        f"{min(built) / 136 * 1e3:.1f} ms; {min(proven) / 136 * 1e3:.1f} ms per frame ({megabytes:.0f} MB, 136 frames)",
+        "10 ms per later frame, crop included",
+    )
+    assert min(built) / 136 < 0.010

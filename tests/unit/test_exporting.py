@@ -1,5 +1,6 @@
 """`dicom-ai crop --export`: what lies in the folder afterwards, and what never does."""
 
+import errno
 import json
 import re
 from dataclasses import replace
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from dicom_ai.commands import offline_crop
+from dicom_ai.commands import exporting, offline_crop
 from dicom_ai.commands.exporting import MANIFEST, Exporter
 from dicom_ai.commands.offline_crop import Folders
+from dicom_ai.errors import ResourceError
 from dicom_ai.kept import CropOutcome, Kept
 from dicom_ai.report.header import part10
 from dicom_ai.settings import Settings, Store
@@ -169,6 +171,34 @@ def test_half_a_line_of_a_broken_run_is_forgotten(file, out):
         exporter.add(file, kept.outcome, kept)
     assert [line["output"] for line in lines_of(out)] == [path.name]
     assert (out / MANIFEST).read_text().count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_used_is_one_sentence(file, tmp_path, monkeypatch):
+    with pytest.raises(ResourceError):
+        Exporter(file, SECRET, BLIND)
+    exporter = Exporter(tmp_path / "out", SECRET, BLIND)
+    kept = pixels(3)
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "disk")
+
+    monkeypatch.setattr(exporting, "_write_aside", full)
+    with pytest.raises(ResourceError) as caught:
+        exporter.add(file, kept.outcome, kept)
+    assert "Testperson" not in str(caught.value)
+    assert written(tmp_path / "out") == set()
+
+
+def test_an_export_is_no_source(exam, tmp_path):
+    folder = tmp_path / "exam"
+    folder.mkdir()
+    for name in ("0.dcm", "2.dcm"):
+        (folder / name).write_bytes((exam / name).read_bytes())
+    out = folder / "out"
+    out.mkdir()
+    (out / "earlier.dcm").write_bytes((exam / "0.dcm").read_bytes())
+    found = offline_crop._sources([folder], Folders(export=out))
+    assert [path.name for path in found] == ["0.dcm", "2.dcm"]
 
 
 @pytest.fixture(scope="module")

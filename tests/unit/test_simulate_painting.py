@@ -27,7 +27,8 @@ def painted(place, seed, *, frames=3, rgb=False):
     rng = np.random.default_rng(seed)
     chinese = bool(seed % 2)
     said = inscription(rng, chinese=chinese, short=True)
-    return paint(clip(frames, rgb=rgb), said.text, place, GROUND, random_look(rng, chinese=chinese, heights=(8, 14)), rng)
+    look = random_look(rng, chinese=chinese, heights=(8, 14))
+    return paint(clip(frames, rgb=rgb), said.text, place, GROUND, look, rng)
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -448,6 +448,7 @@ def test_whatever_comes_and_is_decided_nothing_wrong_goes_out_and_nothing_is_los
 
 
 @pytest.mark.verify
+@pytest.mark.timeout(1800)
 @settings(max_examples=200)
 @given(steps=st.lists(STEPS, min_size=4, max_size=30))
 def test_the_same_over_many_more_courses(tmp_path_factory, steps):

@@ -283,6 +283,7 @@ class Courier:
 
 @settings(max_examples=60, deadline=None)
 @pytest.mark.databases("verify")
+@pytest.mark.timeout(900)
 @given(operations=operations)
 def test_every_queued_delivery_always_has_a_job_that_comes_in_time(tmp_path_factory, operations):
     here = place(tmp_path_factory.mktemp("world"))

@@ -121,7 +121,7 @@ class _Walk:
         self._stream.seek(at)
         return self._stream.read(count)
 
-    def top_level(self, at: int, unfolded: UID | None) -> Iterator[tuple[int, str, int, int]]:
+    def top_level(self, at: int, unfolded: str | None) -> Iterator[tuple[int, str, int, int]]:
         """Tag, VR ("" where implicit), begin and end of the value of every element."""
         syntax, is_meta = unfolded, unfolded is None
         if not is_meta:
@@ -134,15 +134,16 @@ class _Walk:
             tag, vr, length, begin = self._element(at, is_implicit=self._is_implicit)
             at = self._end_of(tag, vr, length, begin)
             if tag == _TRANSFER_SYNTAX:
-                syntax = UID(self.bytes_at(begin, min(length, 64)).decode("ascii", "replace").strip(" \0"))
+                syntax = self.bytes_at(begin, min(length, 64)).decode("ascii", "replace").strip(" \0")
             yield tag, vr, begin, at
 
-    def _follows(self, syntax: UID | None) -> bool:
+    def _follows(self, stated: str | None) -> bool:
         """Read on as the transfer syntax says; False for one of which nobody knows how it is encoded."""
-        if syntax is None:
+        if stated is None:
             raise UnreadableInstance("no Transfer Syntax UID")
-        if UID_dictionary.get(syntax, ("", ""))[1] != "Transfer Syntax":
+        if UID_dictionary.get(stated, ("", ""))[1] != "Transfer Syntax":
             return False
+        syntax = UID(stated)
         self._order = "<" if syntax.is_little_endian else ">"
         self._is_implicit, self._is_encapsulated = syntax.is_implicit_VR, syntax.is_encapsulated
         return True

@@ -8,14 +8,22 @@ from typing import Any
 
 from dicom_ai.crop import decision
 from dicom_ai.reasons import REASONS
+from dicom_ai.store.layouts import number_of
 
 _MEASURED = {
-    "confidence": ("IoU of fitted shape and lit picture", "LEAST_CONFIDENCE"),
-    "inside": ("share of the picture inside the region", "LEAST_INSIDE"),
-    "covered": ("share of the region that is picture", "LEAST_COVERED"),
-    "steady": ("IoU of first, middle and last frame with the clip", "LEAST_STEADY"),
+    "confidence": ("how well fitted shape and lit picture cover each other", decision.LEAST_CONFIDENCE, None),
+    "inside": ("share of the picture inside the region", decision.LEAST_INSIDE, None),
+    "covered": ("share of the region that is picture", decision.LEAST_COVERED, None),
+    "seen": ("share of each edge at which the light ends", decision.LEAST_SEEN, None),
+    "lopsided": ("difference of the lean of the two sides", None, decision.MOST_LOPSIDED),
+    "steady": ("agreement of first, middle and last frame", decision.LEAST_STEADY, None),
+    "stray": ("share of the picture outside of the layout", None, decision.MOST_STRAY),
+    "alike": ("IoU of picture and layout; needed where no region is believed", decision.LEAST_ALIKE, None),
 }
-"""Measure -> what it is, and the name of its threshold in `crop.decision`."""
+"""Measure -> what it is, and its least and most by `crop.decision`."""
+
+_OF_APPROVED = ("stray", "alike")
+"""Measures that count for an approved layout only; a published one is an outer bound."""
 
 
 def votes_in_words(votes: Mapping[str, Any] | None) -> list[str]:
@@ -26,7 +34,7 @@ def votes_in_words(votes: Mapping[str, Any] | None) -> list[str]:
     return [
         f"Region:  {_region(votes.get('regions'))}",
         f"Layout:  {_layout(votes.get('layout'))}",
-        *_picture(votes.get("support")),
+        *_picture(votes.get("support"), is_approved=number_of(str(votes.get("layout"))) is not None),
         *([f"Text:    {_plain(text)}"] if text else []),
     ]
 
@@ -45,17 +53,18 @@ def _layout(vote: Any) -> str:
     return "the device and frame size are not in the catalogue" if not vote else _plain(vote)
 
 
-def _picture(vote: Mapping[str, Any] | None) -> Iterator[str]:
+def _picture(vote: Mapping[str, Any] | None, *, is_approved: bool) -> Iterator[str]:
     if vote is None:
         yield "Picture: none found, or not looked for because the region had failed already"
         return
     yield f"Picture: {vote.get('kind')}, {vote.get('pictures')} on the screen"
-    for name, (meaning, threshold) in _MEASURED.items():
-        value, least = vote.get(name), getattr(decision, threshold, None)
-        if value is None:
+    for name, (meaning, least, most) in _MEASURED.items():
+        value = vote.get(name)
+        if value is None or (name in _OF_APPROVED and not is_approved):
             continue
-        missed = "" if least is None else f", MISSED: at least {least:g}" if value < least else f" (at least {least:g})"
-        yield f"         {name} {value:.3f}{missed}: {meaning}"
+        bar = f"at least {least:g}" if least is not None else f"at most {most:g}"
+        is_missed = (least is not None and value < least) or (most is not None and value > most)
+        yield f"         {name} {value:.3f}{', MISSED' if is_missed else ''} ({bar}): {meaning}"
 
 
 def _plain(vote: Any) -> str:

@@ -78,14 +78,23 @@ def software_of(ds: Dataset) -> str | None:
     return _text(ds, "SoftwareVersions").strip(" \0") or None
 
 
-def layout_of(ds: Dataset, approved: Iterable[Layout]) -> Layout | None:
-    """The entry for the device and frame size of a data set; an approved one before a published one.
+def layouts_of(ds: Dataset, approved: Iterable[Layout]) -> tuple[Layout, ...]:
+    """The entries for the device and frame size of a data set: those people approved, else the published one.
+
+    A device draws its picture in several shapes, so several approved entries may stand side by side, each good for
+    the screens that agree with it; one that is wrong is withdrawn.
 
     Args:
         ds: a header; pixels are not needed.
-        approved: entries by people, the latest first; the first that fits counts.
+        approved: entries by people, the latest first, and so they are returned.
     """
-    return next((layout for layout in (*approved, *published()) if layout.is_for(ds)), None)
+    mine = tuple(layout for layout in approved if layout.is_for(ds))
+    return mine or tuple(layout for layout in published() if layout.is_for(ds))[:1]
+
+
+def layout_of(ds: Dataset, approved: Iterable[Layout]) -> Layout | None:
+    """The first entry of `layouts_of`; None when there is none."""
+    return next(iter(layouts_of(ds, approved)), None)
 
 
 @cache

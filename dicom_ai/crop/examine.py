@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from dicom_ai.crop.catalogue import Layout, layout_of
+from dicom_ai.crop.catalogue import Layout, layouts_of
 from dicom_ai.crop.colour import Frame
 from dicom_ai.crop.decision import decide, needs_pixels
 from dicom_ai.crop.emit import blanked, kept
@@ -66,13 +66,13 @@ def examine(
         NotAnalysable: its reason says why nothing could be decided.
     """
     admit(ds, instance)
-    vote, layout = region_vote(ds), layout_of(ds, asked.layouts)
+    vote, known = region_vote(ds), layouts_of(ds, asked.layouts) or (None,)
     size, frames = (instance.rows, instance.columns), instance.frames
-    if not _is_known(ds, layout, asked.policy):
+    if not _is_known(ds, known[0], asked.policy):
         votes = {"regions": vote.row(), "layout": None, "support": None}
         return CropOutcome("quarantined", "unknown_model", *size, frames, votes=votes), None
-    if not needs_pixels(vote, layout):  # decided without decoding a pixel
-        return decide(vote, layout, None, size=size, frames=frames), None
+    if not needs_pixels(vote, known[0]):  # decided without decoding a pixel
+        return decide(vote, known[0], None, size=size, frames=frames), None
     numbers = sampled_frames(frames, asked.frame_limit)
     is_small = len(numbers) * instance.rows * instance.columns * int(ds.get("SamplesPerPixel") or 3) <= HELD_BYTES
     look, held = _Look(frames), {}
@@ -82,7 +82,9 @@ def examine(
         if is_small and number in numbers:
             held[number] = frame
     support = look.support()
-    outcome = decide(vote, layout, support, size=size, frames=frames, single=look.single(support))
+    single = look.single(support)
+    outcomes = [decide(vote, one, support, size=size, frames=frames, single=single) for one in known]
+    outcome = next((one for one in outcomes if one.status == "cropped"), outcomes[0])
     if outcome.status != "cropped":
         return outcome, None
     check = TextCheck(mask_of(outcome.keep, *size), identity_words(ds))

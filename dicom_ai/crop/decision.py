@@ -26,10 +26,9 @@ from dicom_ai.crop.region import RegionVote
 from dicom_ai.crop.support import Support
 from dicom_ai.kept import Box, CropOutcome, Mask, Polygon, mask_of
 
-LEAST_INSIDE = 0.80
-"""Of the picture found must lie inside the stated region. A picture that sticks out further belongs to a region written
-for another size; a fifth allows for scanners whose region ends short of the last rows (seen: 0.86). What sticks out is
-cut in any case."""
+LEAST_INSIDE = 0.90
+"""Of the picture found must lie inside the stated region, or inside a published layout. A picture that sticks out
+further belongs to a region written for another size; what sticks out is cut in any case."""
 
 LEAST_COVERED = 0.08
 """Of the stated region must be picture. Narrow deep phased sectors cover about a tenth of a wide box; a probe in the
@@ -38,15 +37,18 @@ air or a found text block covers a few hundredths."""
 LEAST_CONFIDENCE = 0.80
 """How well fitted shape and lit picture cover each other, under which the picture found is no witness."""
 
-LEAST_SEEN = 0.25
+LEAST_SEEN = 0.30
 """Of the points along each side, top and bottom must see the light end there; by chance a seventh does. Where a picture
 fades into the dark its end is a guess. Only points inside the region count, because it cuts the rest."""
+
+WELL = 3
+"""Pixels inside the region from which a point counts."""
 
 MOST_LOPSIDED = 0.30
 """Difference between the lean of the two sides over the larger one. A picture half of which is black shows one side of
 the shape and an upright line; which part of the screen is dark tissue cannot be told then."""
 
-LEAST_STEADY = 0.35
+LEAST_STEADY = 0.50
 """Of the points that see the light end over the whole clip must see it in its first, middle and last frame too, on each
 side, top and bottom: one clip has one layout, and what differs more is a change of depth or layout in mid-clip."""
 
@@ -113,24 +115,30 @@ def decide(
         return case.refused(vote.reason or "no_regions")
     if support is None and (vote.reason is not None or not case.is_approved):
         return case.refused(vote.reason or "no_picture")
-    windows = _windows(case)
-    allowed = np.logical_or.reduce(windows)
+    stated = _stated(case)
+    region = np.logical_or.reduce(stated)
+    windows = [_without(window, vote.never) for window in stated]
     if support is None:
-        return _kept(case, windows, allowed)
+        return _kept(case, windows, region)
     picture = mask_of(support.polygons, *size)
-    case.said = _said(support, picture, allowed, single)
-    return _agreed(case, support, windows, picture)
+    case.said = _said(support, picture, region, single)
+    return _agreed(case, windows, picture)
 
 
-def _windows(case: _Case) -> list[Mask]:
-    """Where a picture may be, apart for every stated region: without anything that is never kept."""
+def _stated(case: _Case) -> list[Mask]:
+    """Where a picture may be, apart for every stated region; anywhere when none is believed."""
     rows, columns = case.size
-    boxes = case.vote.boxes or ((0, 0, columns, rows),)
-    windows = [_filled(box, case.size) for box in boxes]
-    for x0, y0, x1, y1 in case.vote.never:
-        for window in windows:
-            window[y0:y1, x0:x1] = False
-    return windows
+    return [_filled(box, case.size) for box in case.vote.boxes or ((0, 0, columns, rows),)]
+
+
+def _without(window: Mask, never: Sequence[Box]) -> Mask:
+    """A window without anything that is never tissue."""
+    if not never:
+        return window
+    window = window.copy()
+    for x0, y0, x1, y1 in never:
+        window[y0:y1, x0:x1] = False
+    return window
 
 
 def _filled(box: Box, size: tuple[int, int]) -> Mask:
@@ -140,36 +148,44 @@ def _filled(box: Box, size: tuple[int, int]) -> Mask:
     return mask
 
 
-def _said(support: Support, picture: Mask, allowed: Mask, single: Sequence[float]) -> dict[str, Any]:
-    common, area = np.count_nonzero(picture & allowed), np.count_nonzero(picture)
+def _said(support: Support, picture: Mask, region: Mask, single: Sequence[float]) -> dict[str, Any]:
+    common = _count(picture & region)
     return support.row() | {
-        "inside": round(common / max(1, area), 3),
-        "covered": round(common / max(1, np.count_nonzero(allowed)), 3),
-        "seen": round(_seen(support, allowed), 3),
+        "inside": round(common / max(1, _count(picture)), 3),
+        "covered": round(common / max(1, _count(region)), 3),
+        "seen": round(_seen(support, region), 3),
         "steady": round(min(single, default=1.0), 3),
     }
 
 
-def _seen(support: Support, allowed: Mask) -> float:
+def _count(mask: Mask) -> int:
+    return int(np.count_nonzero(mask))
+
+
+def _seen(support: Support, region: Mask) -> float:
     """Share of points that see the light end, on the worst of the edges of which a quarter lies well inside."""
     if support.kind == "free":
         return 0.0
-    inner = cv2.erode(allowed.astype(np.uint8), np.ones((7, 7), np.uint8), borderType=cv2.BORDER_CONSTANT)
-    rows, columns = allowed.shape
+    rows, columns = region.shape
     shares = [1.0]
     for edge in support.edges:
-        inside = [p.is_seen for p in edge if 0 <= p.x < columns and 0 <= p.y < rows and inner[int(p.y), int(p.x)]]
-        if len(inside) * 4 >= len(edge) and inside:
-            shares.append(sum(inside) / len(inside))
+        at = np.array([(point.x, point.y) for point in edge]).reshape(-1, 2)
+        inside = np.ones(len(edge), np.bool_)
+        for dx, dy in ((-WELL, 0), (WELL, 0), (0, -WELL), (0, WELL)):
+            x, y = np.floor(at[:, 0]).astype(np.intp) + dx, np.floor(at[:, 1]).astype(np.intp) + dy
+            is_there = (x >= 0) & (y >= 0) & (x < columns) & (y < rows)
+            inside &= is_there & region[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)]
+        if inside.sum() * 4 >= len(edge) and inside.any():
+            shares.append(float(np.mean([point.is_seen for point, is_in in zip(edge, inside, strict=True) if is_in])))
     return min(shares)
 
 
-def _agreed(case: _Case, support: Support, windows: list[Mask], picture: Mask) -> CropOutcome:
+def _agreed(case: _Case, windows: list[Mask], picture: Mask) -> CropOutcome:
     said = case.said or {}
     layout = None if case.layout is None else mask_of(case.layout.keep, *case.size)
     if layout is not None:
-        stray = np.count_nonzero(picture & ~layout) / max(1, np.count_nonzero(picture))
-        alike = np.count_nonzero(picture & layout) / max(1, np.count_nonzero(picture | layout))
+        stray = _count(picture & ~layout) / max(1, _count(picture))
+        alike = _count(picture & layout) / max(1, _count(picture | layout))
         said |= {"stray": round(stray, 3), "alike": round(alike, 3)}
         if stray > (MOST_STRAY if case.is_approved else 1 - LEAST_INSIDE):
             return case.refused("layout_disagrees")

@@ -69,15 +69,16 @@ def evidence_of(grey: Grey) -> Evidence:
     usual = max(USUAL, black + USUAL - 1)
     sure = _share(whole, usual, (width, height))
     square = np.ones((max(3, scale),) * 2, np.uint8)
-    peak = np.ascontiguousarray(cv2.dilate(whole, square)[scale // 2 :: scale, scale // 2 :: scale])
-    least = np.ascontiguousarray(cv2.erode(whole, square)[scale // 2 :: scale, scale // 2 :: scale])
+    peak = np.array(cv2.dilate(whole, square)[scale // 2 :: scale, scale // 2 :: scale], np.uint8)
+    least = np.array(cv2.erode(whole, square)[scale // 2 :: scale, scale // 2 :: scale], np.uint8)
     level, lit = usual, sure
     halo = _around_text(peak, sure)
     for step in STEPS:
         if black + step >= usual:
             break
         few = _share(whole, black + step, (width, height))
-        if float((few == 0).mean()) >= LEAST_EMPTY and float((few[halo] > 0).mean() if halo.any() else 0.0) <= MOST_HALO:
+        is_clean = (few[halo] > 0).sum() <= MOST_HALO * halo.sum()
+        if (few == 0).mean() >= LEAST_EMPTY and is_clean:
             level, lit = black + step, few
             break
     flat = ((peak - least <= FLAT) & (least > usual)).astype(np.uint8)

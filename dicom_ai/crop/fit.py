@@ -96,22 +96,27 @@ def seen_along(shape: Shape, light: Light, *, reach: int) -> tuple[tuple[Asked, 
     outline = outline_of(shape, POINTS)
     offset, seen = ends_of_light(light, outline.at, outline.out, reach)
     is_seen, free = (np.abs(offset) <= NEAR) & seen, _is_free(outline.at, shape)
-    points = np.column_stack([outline.at, outline.out])
-    return tuple(
-        tuple(
-            Asked(*(float(value) for value in points[i]), bool(is_seen[i]))
-            for i in range(first, first + POINTS)
-            if free[i]
-        )
-        for first in range(0, 4 * POINTS, POINTS)
-    )
+    points = np.column_stack([outline.at, outline.out]).tolist()
+    asked = [Asked(x, y, dx, dy, bool(yes)) for (x, y, dx, dy), yes in zip(points, is_seen, strict=True)]
+    parts = (range(first, first + POINTS) for first in range(0, 4 * POINTS, POINTS))
+    return tuple(tuple(asked[i] for i in part if free[i]) for part in parts)
+
+
+def least_seen(shape: Shape, light: Light, *, reach: int) -> float:
+    """Share of points that see the light end, on the worst edge within the window; as `seen_along`, but cheap."""
+    outline = outline_of(shape, POINTS)
+    offset, seen = ends_of_light(light, outline.at, outline.out, reach)
+    free = _is_free(outline.at, shape).reshape(4, POINTS)
+    agreed = ((np.abs(offset) <= NEAR) & seen).reshape(4, POINTS) & free
+    said = free.sum(axis=1) >= LEAST_POINTS
+    return float((agreed.sum(axis=1)[said] / free.sum(axis=1)[said]).min()) if said.any() else 1.0
 
 
 def windowed(shape: Shape, light: Light, *, reach: int) -> Shape:
     """The shape with the cuts of its window put where the light ends along them."""
     rows, columns = light.plane.shape
     bounds = list(shape.cut)
-    y = np.arange(0, rows, 4) + 0.5
+    y = np.arange(0, rows, 4, dtype=np.float64) + 0.5
     left, right, _, _ = shape.intervals(y)
     for which, ends in ((0, left), (2, right)):
         on = (right > left) & (np.abs(ends - bounds[which]) < 1e-6)

@@ -80,7 +80,9 @@ class Shape:
 
     def mask(self, rows: int, columns: int) -> Mask:
         """Pixels whose centre lies inside, bool (rows, columns)."""
-        left, right, gap_left, gap_right = (ends[:, np.newaxis] for ends in self.intervals(np.arange(rows) + 0.5))
+        left, right, gap_left, gap_right = (
+            ends[:, np.newaxis] for ends in self.intervals(np.arange(rows, dtype=np.float64) + 0.5)
+        )
         x = np.arange(columns, dtype=np.float32) + np.float32(0.5)
         inside: Mask = (x >= left) & (x < right) & ~((x >= gap_left) & (x < gap_right))
         return inside
@@ -133,8 +135,8 @@ class Shape:
         (x, y), at = self.apex, self.far if is_far else self.near
         centre = y + (self.drop if is_far else 0.0)
         radius = at - centre
-        angles = [float(np.arctan2(end[0] - x, end[1] - centre)) for end in ends]
-        turn = np.linspace(*angles, 2 + int(1.2 * np.sqrt(max(radius, 1.0)) * abs(angles[1] - angles[0])))
+        first, last = (float(np.arctan2(end[0] - x, end[1] - centre)) for end in ends)
+        turn = np.linspace(first, last, 2 + int(1.2 * np.sqrt(max(radius, 1.0)) * abs(last - first)))
         return np.stack([x + radius * np.sin(turn), centre + radius * np.cos(turn)], axis=1)
 
     def scaled(self, by: float) -> "Shape":
@@ -155,7 +157,7 @@ class Shape:
         offsets = np.arange(rows) * width
         left, right, gap_left, gap_right = (
             sums.ravel()[offsets + np.clip(np.ceil(ends - 0.5), 0, width - 1).astype(np.int64)]
-            for ends in self.intervals(np.arange(rows) + 0.5)
+            for ends in self.intervals(np.arange(rows, dtype=np.float64) + 0.5)
         )
         return float((right - left - (gap_right - gap_left)).sum())
 

@@ -1,0 +1,122 @@
+"""A ragged picture on blocks to the shape that explains it best: first guesses, moved onto it, and compared.
+
+What this is not: the exact edge, for which `support` looks at pixels.
+"""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dicom_ai.crop.fit import LEAST_POINTS, Light, least_seen, moved, upright
+from dicom_ai.crop.polygon import box_of
+from dicom_ai.crop.shape import CURVED, LEANING, VIRTUAL, Floats, Shape
+from dicom_ai.kept import Mask
+
+UNSEEN = 0.08
+"""Share of the picture's weight that a shape loses when one of its edges is seen nowhere."""
+
+NEARLY_UPRIGHT, UPRIGHT = 0.1, 0.5
+"""Columns by which a picture widens per row: under the first it is no sector, from the second on no rectangle."""
+
+DARK_INSIDE = 77
+"""Light, x 255, of what is dark but lies between picture in its row and its column."""
+
+SHARES = (np.arange(256) / 255).astype(np.float32)
+
+FLOOR = 0.35
+"""Of a picture's columns end within a block of its lowest row where the screen window cuts an arc; where none does,
+about a sixth."""
+
+
+def best_shape(weights: npt.NDArray[np.float32], picture: Mask, hull: Mask) -> Shape:
+    """The shape with the least weight inside, each style moved onto the picture first."""
+    plane = picture.view(np.uint8) * np.uint8(255)
+    plane[hull & ~picture] = DARK_INSIDE
+    light = Light(plane, SHARES, least=0.3, floor=1.0)
+    sums = np.zeros((weights.shape[0], weights.shape[1] + 1), np.float64)
+    np.cumsum(weights, axis=1, out=sums[:, 1:])
+    gain = float(picture.sum())
+    best, least = None, np.inf
+    for guess in _guesses(picture, hull):
+        shape = moved(guess, light, reach=12, rounds=3)
+        unseen = 1.0 - least_seen(shape, light, reach=6)
+        cost = shape.weight(sums) + (shape.style.must_win + UNSEEN * unseen) * gain
+        if best is None or cost < least:
+            best, least = shape, cost
+    assert best is not None  # noqa: S101 - there are always guesses
+    return best
+
+
+def filled(mask: Mask) -> Mask:
+    """Fill between the outermost pixels of every row and of every column: closes dark organs, keeps concave arcs."""
+    between = np.ones_like(mask)
+    for axis in (0, 1):
+        forward = np.maximum.accumulate(mask, axis=axis)
+        backward = np.flip(np.maximum.accumulate(np.flip(mask, axis), axis=axis), axis)
+        between &= (forward & backward) | ~mask.any(axis=axis, keepdims=True)  # a dark band says nothing
+    box = box_of(mask)
+    if box is not None:
+        x0, y0, x1, y1 = box
+        between[:y0] = between[y1:] = between[:, :x0] = between[:, x1:] = False
+    return np.asarray(between | mask)
+
+
+def _guesses(picture: Mask, hull: Mask) -> list[Shape]:
+    """First guesses, one for every style, from the outermost pixels of the rows."""
+    rows, columns = hull.shape
+    outline = np.zeros(hull.shape, np.uint8)
+    contours, _ = cv2.findContours(picture.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.fillConvexPoly(outline, cv2.convexHull(np.concatenate(contours)), 1)
+    ys = np.flatnonzero(outline.any(axis=1))
+    top, bottom = float(ys[0]), float(ys[-1] + 1)
+    left = outline[ys].argmax(axis=1).astype(np.float64)
+    right = columns - outline[ys][:, ::-1].argmax(axis=1).astype(np.float64)
+    (a, da), (b, db) = _line(ys, left, int(left.argmin())), _line(ys, right, int(right.argmax()))
+    sides = (a + da * top, b + db * top, a + da * bottom, b + db * bottom)
+    cut = _cut(left, right, rows=rows, columns=columns)
+    low = rows - picture[::-1].argmax(axis=0)[picture.any(axis=0)]
+    floor = int(np.bincount(low).argmax())
+    if (np.abs(low - floor) <= 1).sum() >= FLOOR * len(low) and (low > floor + 1).sum() <= 0.1 * len(low):
+        cut = (*cut[:3], float(floor))
+    plain = Shape(sides=sides, at=(top, bottom), near=top, far=bottom, drop=0.0, style=LEANING, cut=cut)
+    boxed = upright(plain)
+    whole = (0.0, 0.0, float(columns), float(rows))
+    guesses = [
+        replace(boxed, sides=(left.min(), right.max()) * 2, cut=whole),
+        replace(plain, cut=(cut[0], 0.0, cut[2], float(rows))),
+    ]
+    if db - da > 0.1:
+        guesses += _arcs(plain, picture)
+    return guesses
+
+
+def _arcs(plain: Shape, picture: Mask) -> list[Shape]:
+    """The sectors between two sides: curved, and with a flat top."""
+    (x, y), slopes = plain.apex, plain.slopes
+    ys, xs = np.nonzero(picture ^ cv2.erode(picture.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_))
+    distance, turn = np.hypot(xs + 0.5 - x, ys + 0.5 - y), np.arctan2(xs + 0.5 - x, ys + 0.5 - y)
+    left, right = float(np.arctan(slopes[0])), float(np.arctan(slopes[1]))
+    central = distance[np.abs(turn - (left + right) / 2) < 0.3 * (right - left)]
+    if len(central) < LEAST_POINTS:
+        return []
+    near, far = float(central.min()), float(np.sort(distance)[-max(1, len(distance) // 50)])
+    sector = replace(plain, near=y + near, far=y + far, style=CURVED)
+    return [sector, replace(plain, far=y + far, style=VIRTUAL)]
+
+
+def _line(ys: npt.NDArray[np.intp], xs: Floats, widest: int) -> tuple[float, float]:
+    """Intercept and slope of x over y from the top row to the widest, where the side of a sector is straight."""
+    n = max(widest, len(ys) // 4, 2)
+    a, b = n // 6, max(n - n // 6 - 1, n // 6 + 1)
+    slope = (xs[b] - xs[a]) / (ys[b] - ys[a])
+    return float(np.median(xs[a : b + 1] - slope * ys[a : b + 1])), float(slope)
+
+
+def _cut(left: Floats, right: Floats, *, rows: int, columns: int) -> tuple[float, float, float, float]:
+    """The screen window: a side with a straight upright run along it ends there, otherwise the frame does."""
+    run = 0.1 * len(left)
+    x0 = left.min() if (left <= left.min() + 1).sum() >= run else 0.0
+    x1 = right.max() if (right >= right.max() - 1).sum() >= run else float(columns)
+    return float(x0), 0.0, float(x1), float(rows)

@@ -1,4 +1,4 @@
-"""What the gate and the emission cost: milliseconds at 1164 x 873 on one core, and the sound screens that are let in."""
+"""What the gate and the emission cost, in milliseconds at 1164 x 873 on one core, and the sound screens let in."""
 
 import statistics
 import time

@@ -148,7 +148,11 @@ class _Look:
         """Take in one frame, if it is one of those looked at."""
         if number not in self.numbers:
             return
-        grey = frame[..., 0] if frame.shape[2] == 1 else np.maximum(np.maximum(frame[..., 0], frame[..., 1]), frame[..., 2])
+        grey = (
+            frame[..., 0]
+            if frame.shape[2] == 1
+            else np.maximum(np.maximum(frame[..., 0], frame[..., 1]), frame[..., 2])
+        )
         if number in self._on_their_own:
             self._own.append(grey)
         if self._brightest is None:

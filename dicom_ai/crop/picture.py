@@ -94,14 +94,16 @@ def _shown(seen: Seen, found: Sequence[Box]) -> Mask:
 
 
 def _boxes_in(said: Any) -> Iterator[Box]:
-    """Every box (four whole numbers) in what the text check said."""
-    if isinstance(said, (list, tuple)) and len(said) == 4 and all(type(value) is int for value in said):
-        yield said[0], said[1], said[2], said[3]
-    elif isinstance(said, (list, tuple)):
-        for one in said:
+    """The boxes (four whole numbers each) that the text check names, wherever they stand in what it said."""
+    if isinstance(said, dict):
+        for one in said.values():
             yield from _boxes_in(one)
-    elif isinstance(said, dict):
-        yield from _boxes_in(list(said.values()))
+    elif isinstance(said, (list, tuple)):
+        if len(said) == 4 and all(type(value) is int for value in said):
+            yield said[0], said[1], said[2], said[3]
+        else:
+            for one in said:
+                yield from _boxes_in(one)
 
 
 def _lines(

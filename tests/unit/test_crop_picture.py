@@ -72,6 +72,14 @@ def test_text_found_on_the_tissue_is_a_mosaic(made):
     assert is_mosaic(drawn, (416, 304, 496, 320))
 
 
+def test_counts_of_the_text_check_are_no_box(made):
+    """Four numbers side by side are a box only in a list."""
+    plain = picture(seen(made), REFUSED, language="en", is_whole=False)
+    said = {"text": {"frames": 1, "hits": 0, "marks": 400, "weak": 300}}
+    counted = CropOutcome("quarantined", "witnesses_disagree", 873, 1164, 1, votes=said)
+    assert picture(seen(made), counted, language="en", is_whole=False) == plain
+
+
 def test_the_whole_screen_is_shown_where_it_is_asked_for(made):
     drawn = read(picture(seen(made), REFUSED, language="zh", is_whole=True))
     assert (drawn[:96] == made.frames[0][:96]).all()

@@ -149,7 +149,7 @@ class Instance:
             return None
         if self.sop_class_uid == US_VOLUME:
             return "ultrasound_volume"
-        is_capture = self.sop_class_uid == _SECONDARY_CAPTURE or self.sop_class_uid.startswith(f"{_SECONDARY_CAPTURE}.")
+        is_capture = f"{self.sop_class_uid}.".startswith(f"{_SECONDARY_CAPTURE}.")
         return "secondary_capture" if is_capture and self.modality == "US" else "not_ultrasound"
 
 

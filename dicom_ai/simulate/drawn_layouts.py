@@ -83,6 +83,7 @@ def drawn_device(rng: np.random.Generator, layout: Layout) -> Device:
 def _rooms(rng: np.random.Generator) -> _Room:
     rows, columns = FRAME_SIZES[int(rng.integers(len(FRAME_SIZES)))]
     rows, columns = rows + int(rng.integers(-6, 7)), columns + int(rng.integers(-8, 9))
+    columns -= columns % 2  # the encoder of JPEG Lossless refuses a frame of an odd number of bytes
     head, foot = rng.uniform(0.045, 0.13), rng.choice([0.0, rng.uniform(0.01, 0.1)])
     left, right = (
         rng.choice([0.0, rng.uniform(0.02, 0.14)]),

@@ -25,6 +25,7 @@ def test_picture_lies_in_a_region_that_is_not_the_whole_frame(seed):
     assert w >= 300
     assert h >= 300
     assert 0 <= x0 < x1 <= layout.columns
+    assert layout.columns % 2 == 0
     assert 0 < y0 < y1 <= layout.rows
     assert (x1 - x0) * (y1 - y0) < 0.93 * layout.rows * layout.columns
 

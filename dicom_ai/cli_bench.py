@@ -9,7 +9,7 @@ from dicom_ai.cli_options import AsJson
 
 bench_app = typer.Typer(help="Measure on simulated objects what this installation is worth.", no_args_is_help=True)
 
-QUICK, USUAL = 120, 3650
+QUICK, USUAL = 120, 3900
 
 
 @bench_app.callback()

@@ -23,7 +23,7 @@ PLACES = ("header", "side", "caption", "edge", "label")
 @pytest.fixture(scope="module")
 def rows():
     there = (REAL, DRAWINGS) if REAL.is_dir() else (None, None)
-    found, _ = measured(Wanted(Plan(3650, SEED, "all", exports=30), 30, *there))
+    found, _ = measured(Wanted(Plan(3900, SEED, "all", exports=30), 30, *there))
     return found
 
 

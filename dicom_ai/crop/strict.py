@@ -75,7 +75,7 @@ class _Part(io.RawIOBase):
 
 def pixels_in(stream: BinaryIO, where: PixelBytes) -> BinaryIO:
     """The value of Pixel Data as a stream at its first byte; it lives as long as `stream`."""
-    return io.BufferedReader(_Part(stream, where.begin, where.end), 1 << 16)
+    return io.BufferedReader(_Part(stream, where.begin, where.end))
 
 
 def pixel_bytes(stream: BinaryIO, unfolded: UID | None = None) -> PixelBytes | None:

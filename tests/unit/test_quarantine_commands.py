@@ -19,6 +19,7 @@ from dicom_ai.approved import approved
 from dicom_ai.classify.catalogue import Installed
 from dicom_ai.commands import layouts as catalogue
 from dicom_ai.commands import quarantine
+from dicom_ai.commands.desk import approved_there
 from dicom_ai.commands.layouts import Choice
 from dicom_ai.commands.quarantine import Wish
 from dicom_ai.errors import SettingsError
@@ -187,9 +188,12 @@ def test_a_withdrawn_layout_helps_nobody_and_names_whom_it_helped(
     ward.approve(ward.waiting[0])
     ward.again()
     capsys.readouterr()
+    assert [one.name for one in approved_there(ward.settings)] == ["L1"]  # for commands over files
+    assert approved_there(Settings(store=Store(data=ward.work.here.data / "none"))) == ()
     assert catalogue.withdraw("L1", ward.settings, by="Bo", clock=work.here.clock) == 0
     (study,) = {row.study for row in work.rows(tables.objects)}
     assert f"studies again {study}" in capsys.readouterr().out
+    assert approved_there(ward.settings) == ()
     assert {row.state for row in work.rows(tables.objects)} == {"analysed"}  # nothing changes by itself
     other = twin(objects(1)[0])
     other.StudyInstanceUID = f"{other.StudyInstanceUID}.9"

@@ -16,6 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_ai.crop.frames import frames_of
 from dicom_ai.report.header import part10
+from tests.pixels import to_ybr
 
 Written = Callable[[Dataset], bytes]
 
@@ -111,14 +112,6 @@ def text_over_tissue(ds: Dataset) -> bytes:
     return part10(with_pixels(ds, screens, "MONOCHROME2"))
 
 
-def ycbcr(rgb: np.ndarray) -> np.ndarray:
-    """PS3.3 C.7.6.3.1.2, full range."""
-    r, g, b = np.moveaxis(rgb.astype(np.float64), -1, 0)
-    y = 0.299 * r + 0.587 * g + 0.114 * b
-    planes = [y, 128 + (b - y) * 0.564, 128 + (r - y) * 0.713]
-    return np.stack(planes, -1).round().clip(0, 255).astype(np.uint8)
-
-
 def as_rgb(ds: Dataset) -> np.ndarray:
     """Its frames as RGB."""
     screens = decoded(ds)
@@ -130,12 +123,12 @@ def rgb_said_to_be_ybr(ds: Dataset) -> bytes:
 
 
 def ybr_said_to_be_rgb(ds: Dataset) -> bytes:
-    return part10(with_pixels(ds, ycbcr(as_rgb(ds)), "RGB"))
+    return part10(with_pixels(ds, to_ybr(as_rgb(ds)), "RGB"))
 
 
 def channels_turned(ds: Dataset) -> bytes:
     """Cb, Cr, Y where Y, Cb, Cr must be: black turns green."""
-    return part10(with_pixels(ds, np.roll(ycbcr(as_rgb(ds)), 1, axis=-1), "YBR_FULL"))
+    return part10(with_pixels(ds, np.roll(to_ybr(as_rgb(ds)), 1, axis=-1), "YBR_FULL"))
 
 
 def black(ds: Dataset) -> bytes:

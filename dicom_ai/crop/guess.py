@@ -17,8 +17,8 @@ from dicom_ai.kept import Mask
 UNSEEN = 0.08
 """Share of the picture's weight that a shape loses when one of its edges is seen nowhere."""
 
-NEARLY_UPRIGHT, UPRIGHT = 0.1, 0.5
-"""Columns by which a picture widens per row: under the first it is no sector, from the second on no rectangle."""
+LEAST_OPENING = 0.1
+"""Columns by which a sector widens per row, at least."""
 
 DARK_INSIDE = 77
 """Light, x 255, of what is dark but lies between picture in its row and its column."""
@@ -87,8 +87,10 @@ def _guesses(picture: Mask, hull: Mask) -> list[Shape]:
         replace(boxed, sides=(left.min(), right.max()) * 2, cut=whole),
         replace(plain, cut=(cut[0], 0.0, cut[2], float(rows))),
     ]
-    if db - da > 0.1:
+    if db - da > LEAST_OPENING:
         guesses += _arcs(plain, picture)
+        if cut[3] < rows:  # or it is a shallow arc
+            guesses += _arcs(replace(plain, cut=(cut[0], 0.0, cut[2], float(rows))), picture)
     return guesses
 
 

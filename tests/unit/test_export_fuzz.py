@@ -7,19 +7,22 @@ any of the transfer syntaxes. Runs are numbered; the number is the seed and stan
 
 import random
 import string
-from collections.abc import Iterator
+from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom import config, dcmread, dcmwrite
+from pydicom import config, dcmwrite
 from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from dicom_ai.analysis import header
 from dicom_ai.crop.export.attributes import MAIN, REGION
 from dicom_ai.crop.export.build import build
 from dicom_ai.crop.export.proof import Made, prove
+from dicom_ai.errors import UnreadableInstance
 from tests.exports import SITE, pixels, region
 
 CODECS = ("utf-8", "latin-1", "utf-16-le", "utf-16-be", "gb18030")
@@ -154,19 +157,34 @@ def survivors(data: bytes, markers: list[str]) -> list[str]:
     return found
 
 
-def runs(seeds: range) -> Iterator[tuple[int, int]]:
-    """Strings written and strings left, per source; every source must be readable, exported and proven."""
-    kept = {frames: pixels(frames) for frames in (1, 2)}
+@dataclass
+class Count:
+    """What a run over many sources came to."""
+
+    sources: int = 0
+    strings: int = 0
+    refused: int = 0  # no header could be read of it
+
+
+def run(seeds: range, file: Path) -> Count:
+    """Write, read as the command does, export, prove; nothing may survive and every proof must hold."""
+    kept, count = {frames: pixels(frames) for frames in (1, 2)}, Count()
     for seed in seeds:
         data, markers = drawn(seed)
-        header = dcmread(BytesIO(data), stop_before_pixels=True)
+        file.write_bytes(data)
         one = kept[1 + seed % 2]
-        out = build(header, one, SITE)
+        count.sources += 1
+        try:
+            out = build(header(file), one, SITE)
+        except UnreadableInstance:
+            count.refused += 1
+            continue
+        count.strings += len(markers)
         assert survivors(data, markers), f"seed {seed} wrote nothing"
         assert survivors(out, markers) == [], f"seed {seed}"
-        proven = prove(Made(out, dcmread(BytesIO(data), stop_before_pixels=True), one, SITE), None)
+        proven = prove(Made(out, header(file), one, SITE), None)
         assert proven == (), f"seed {seed}: {proven}"
-        yield len(markers), 0
+    return count
 
 
 @pytest.fixture(autouse=True)
@@ -176,19 +194,23 @@ def _anything_goes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")  # a source full of nonsense; what it says stays in the test
-def test_no_identity_string_survives():
+def test_no_identity_string_survives(tmp_path):
     seeds = range(200)
     print(f"seeds {seeds}")  # noqa: T201 - shown when the test fails
-    assert sum(count for count, _ in runs(seeds)) > 200 * 40
+    count = run(seeds, tmp_path / "object.dcm")
+    assert count.strings > 180 * 40
+    assert count.refused <= 4
 
 
 @pytest.mark.verify
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
-def test_no_identity_string_survives_in_thousands(figure):
-    seeds = range(10_000, 15_000)
-    written = sum(count for count, _ in runs(seeds))
+def test_no_identity_string_survives_in_thousands(figure, tmp_path):
+    seeds = range(10_000, 13_000)
+    count = run(seeds, tmp_path / "object.dcm")
+    assert count.refused <= 0.02 * count.sources
     figure(
         "identity strings that survive an export, fuzzed sources",
-        f"0 of {written} strings in {len(seeds)} sources (seeds {seeds.start}..{seeds.stop - 1})",
+        f"0 of {count.strings} strings in {count.sources - count.refused} sources; {count.refused} more were refused "
+        f"as unreadable (seeds {seeds.start}..{seeds.stop - 1})",
         "0",
     )

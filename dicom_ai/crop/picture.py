@@ -1,7 +1,7 @@
 """The votes drawn on the screen, as a PNG for the person who decides about a quarantined object.
 
-Outside of every witness's shape, outside of the published bound and where text was found on the tissue the screen is
-shown as a coarse mosaic, since identity stands there; only who asks for the whole screen sees it. What this is not:
+Where fewer than two witnesses agree, outside of the published bound and where text was found on the tissue the screen
+is shown as a coarse mosaic, since identity stands there; only who asks for the whole screen sees it. What this is not:
 the crop; pixels outside the kept shape are in this picture.
 """
 
@@ -43,7 +43,7 @@ _SAY: dict[str, tuple[str, str]] = {
     "no_layout": ("Layout: not in the catalogue", "布局：目录中没有"),
     "kept": ("Kept", "保留区域"),
     "text": ("Text found on the tissue", "组织上发现文字"),
-    "mosaic": ("Everything outside these shapes is mosaicked", "各形状之外的屏幕已打马赛克"),
+    "mosaic": ("Mosaicked wherever fewer than two witnesses agree", "少于两个证据一致之处已打马赛克"),
     "whole": ("WHOLE SCREEN: shows who the patient is", "完整屏幕：显示患者身份"),
     "sector": ("sector", "扇形"), "trapezoid": ("trapezoid", "梯形"), "rectangle": ("rectangle", "矩形"),
     "free": ("free shape", "自由形状"),

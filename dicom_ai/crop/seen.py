@@ -48,11 +48,14 @@ class Seen:
     support: Support | None
 
     def witnessed(self) -> Mask:
-        """Pixels inside the shape of any witness and inside the published bound, bool (H, W)."""
+        """Pixels that at least two of region, picture and approved entry cover, inside the published bound: (H, W).
+
+        One witness alone may be wrong: a region holds labels, a picture found in the pixels may hold the header.
+        """
         rows, columns = self.screen.shape[:2]
         boxes = [((x0, y0), (x1, y0), (x1, y1), (x0, y1)) for x0, y0, x1, y1 in self.regions]
-        picture = self.support.polygons if self.support else ()
-        mask = mask_of([*boxes, *picture, *(self.approved.keep if self.approved else ())], rows, columns)
+        votes = (boxes, self.support.polygons if self.support else (), self.approved.keep if self.approved else ())
+        mask: Mask = np.sum([mask_of(shapes, rows, columns) for shapes in votes], axis=0) >= 2
         return mask if self.bound is None else mask & mask_of(self.bound.keep, rows, columns)
 
     def row(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from dicom_ai.crop.catalogue import Layout
 from dicom_ai.crop.picture import BLOCK, STEP, mosaicked, picture
 from dicom_ai.crop.seen import Seen
+from dicom_ai.crop.support import Support
 from dicom_ai.kept import CropOutcome
 from dicom_ai.simulate import phantom
 from dicom_ai.simulate.screen import Header, screen, sector_size
@@ -16,6 +17,7 @@ HEADER = Header(name="PHANTOM^ADA", id="77", caption="RT LUNG")
 BOUND = Layout(
     "GE", "GE", "X", None, 873, 1164, (((0.0, 100.0), (1164.0, 100.0), (1164.0, 873.0), (0.0, 873.0)),), "published"
 )
+FOUND = Support((((200.0, 200.0), (900.0, 200.0), (900.0, 800.0), (200.0, 800.0)),), "rectangle", 0.9)
 REFUSED = CropOutcome("quarantined", "witnesses_disagree", 873, 1164, 1)
 
 
@@ -42,11 +44,17 @@ def is_mosaic(drawn, box):
     return bool((part == part[:, :1, :, :1]).all() and (part % STEP == 0).all())
 
 
-def test_the_header_is_a_mosaic_and_the_region_is_not(made):
-    drawn = read(picture(seen(made), REFUSED, language="en", is_whole=False))
+def test_the_header_is_a_mosaic_and_what_two_witnesses_agree_on_is_not(made):
+    drawn = read(picture(seen(made, support=FOUND), REFUSED, language="en", is_whole=False))
     assert is_mosaic(drawn, (0, 0, 1152, 96))
+    assert is_mosaic(drawn, (16, 112, 192, 800)), "the label in the region, which no other witness covers"
     assert made.frames[0][:96].max() > 200
     assert (drawn[300:600, 300:800] == made.frames[0][300:600, 300:800]).all()
+
+
+def test_a_picture_found_where_no_region_is_stated_lifts_no_mosaic(made):
+    drawn = read(picture(seen(made, regions=(), support=FOUND), REFUSED, language="en", is_whole=False))
+    assert is_mosaic(drawn, (0, 0, 1152, 864))
 
 
 def test_without_a_witness_everything_is_a_mosaic(made):
@@ -68,7 +76,7 @@ def test_a_published_bound_holds_where_the_region_is_the_whole_screen(made):
 def test_text_found_on_the_tissue_is_a_mosaic(made):
     said = {"text": {"frames": 1, "boxes": [[400, 300, 500, 330]]}}
     outcome = CropOutcome("quarantined", "witnesses_disagree", 873, 1164, 1, votes=said)
-    drawn = read(picture(seen(made), outcome, language="en", is_whole=False))
+    drawn = read(picture(seen(made, support=FOUND), outcome, language="en", is_whole=False))
     assert is_mosaic(drawn, (416, 304, 496, 320))
 
 

@@ -54,7 +54,7 @@ def test_the_header_is_a_mosaic_and_what_two_witnesses_agree_on_is_not(made):
 
 def test_a_picture_found_where_no_region_is_stated_lifts_no_mosaic(made):
     drawn = read(picture(seen(made, regions=(), support=FOUND), REFUSED, language="en", is_whole=False))
-    assert is_mosaic(drawn, (0, 0, 1152, 864))
+    assert is_mosaic(drawn, (224, 224, 880, 784))
 
 
 def test_without_a_witness_everything_is_a_mosaic(made):

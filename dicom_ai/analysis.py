@@ -4,6 +4,7 @@ Shared by the durable workflow and by the command `analyse`: what a file says of
 knows no ledger, job or destination; whoever calls it commits between the steps.
 """
 
+import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,9 @@ from dicom_ai.store.site_id import SiteId
 PIPELINE_VERSION = "2"
 """Part of the analysis key: raised whenever decoding, cropping or scoring may answer differently."""
 
-_FOREIGN = (InvalidDicomError, OSError, ValueError, KeyError, EOFError, RecursionError, NotImplementedError)
+_FOREIGN = (
+    InvalidDicomError, OSError, ValueError, KeyError, EOFError, RecursionError, NotImplementedError, struct.error,
+)  # fmt: skip
 _LAST_RECEIVED = 0x00280011  # Columns: the receiver looks at nothing behind it
 _PIXELS = 0x7FE00008
 

@@ -139,6 +139,7 @@ COMMANDS: Mapping[str, Command] = {
     "quarantine layouts": Command(lambda _: ("--all",)),
     "quarantine withdraw": Command(lambda _: ("L99", "--by", "beside"), code=2),
     "quarantine discard": Command(lambda _: ("ffffffffffff", "--by", "beside", "--why", "none"), code=2),
+    "bench crop": Command(lambda _: ("--objects", "2", "--json")),
     "rules list": Command(),
     "rules test": Command(lambda at: (at.files, "--json")),
     "simulate scanner": Command(lambda at: ("--exam", "uterus", "--seed", "8", "--to", at.here)),

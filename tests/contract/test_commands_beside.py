@@ -139,7 +139,6 @@ COMMANDS: Mapping[str, Command] = {
     "quarantine layouts": Command(lambda _: ("--all",)),
     "quarantine withdraw": Command(lambda _: ("L99", "--by", "beside"), code=2),
     "quarantine discard": Command(lambda _: ("ffffffffffff", "--by", "beside", "--why", "none"), code=2),
-    "bench crop": Command(lambda _: ("--objects", "2", "--json")),
     "rules list": Command(),
     "rules test": Command(lambda at: (at.files, "--json")),
     "simulate scanner": Command(lambda at: ("--exam", "uterus", "--seed", "8", "--to", at.here)),
@@ -148,6 +147,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
 }
 EXCLUDED = {
+    "bench crop": "knows no service, data folder or ledger; tests/unit/test_bench_crop.py runs it",
     "demo": "brings a service of its own, in a folder of its own, and empties it; tests/e2e/test_demo.py runs it",
 }
 

@@ -152,6 +152,7 @@ def test_a_device_outside_the_catalogue_gets_a_keyed_name():
     ds = made(source(Manufacturer="Erika Muster", ManufacturerModelName="LOGIQE9"), pixels())
     assert re.fullmatch(r"M[0-9A-F]{16}", ds.Manufacturer)
     assert re.fullmatch(r"D[0-9A-F]{16}", ds.ManufacturerModelName)
+    assert made(source(), pixels()).SOPInstanceUID != made(source(), pixels(), Site(KEYS)).SOPInstanceUID
     again = made(source(Manufacturer="ERIKA MUSTER", ManufacturerModelName="logiqe9"), pixels())
     assert (again.Manufacturer, again.ManufacturerModelName) == (ds.Manufacturer, ds.ManufacturerModelName)
 

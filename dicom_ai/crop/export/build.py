@@ -71,9 +71,12 @@ def mask_digest(outcome: CropOutcome) -> str:
 
 def replaced(source: Dataset, kept: Kept, site: Site) -> dict[str, str]:
     """Every keyed and shifted value of the object made of `source` and `kept`; see `pseudonym.replacements`."""
-    digest = hashlib.sha256(f"{VERSION} {kept.frames.shape} {mask_digest(kept.outcome)}".encode())
+    named = device(source, site.keys, site.known)  # a device that the catalogue has learnt to know is another instance
+    digest = hashlib.sha256(
+        f"{VERSION} {kept.frames.shape} {mask_digest(kept.outcome)} {sorted(named.items())}".encode()
+    )
     digest.update(np.ascontiguousarray(kept.frames).data)
-    return replacements(source, site.keys, digest.hexdigest()) | device(source, site.keys, site.known)
+    return replacements(source, site.keys, digest.hexdigest()) | named
 
 
 def build(source: Dataset, kept: Kept, site: Site) -> bytes:

@@ -25,7 +25,7 @@ def echoes(rng: np.random.Generator, size: tuple[int, int]) -> Grey:
     Returns:
         uint8 of that size.
     """
-    picture = _phantom(rng, size) if rng.random() < 0.35 else _texture(rng, size)
+    picture = _phantom(rng, size) if rng.random() < 0.45 else _texture(rng, size)
     if rng.random() < 0.3:  # edge enhancement
         smooth = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.8, 2.0)))
         picture = np.clip(picture + rng.uniform(0.3, 1.5) * (picture - smooth), 0, 255).astype(np.float32)

@@ -70,7 +70,7 @@ def loss_of(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     wanted = (truth == 1).float()
     raw = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     sure = torch.exp(-raw)
-    weight = (1 - sure) ** 1.5 * torch.where(wanted > 0, 6.0, 1.0) * asked
+    weight = (1 - sure) ** 1.5 * torch.where(wanted > 0, 3.0, 1.0) * asked
     return (weight * raw).sum() / asked.sum()
 
 
@@ -107,9 +107,9 @@ def main() -> None:
     """Draw, fit, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("dicom_ai/crop/glyphs.npz"))
-    parser.add_argument("--count", type=int, default=3000)
-    parser.add_argument("--epochs", type=int, default=14)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=3600)
+    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=3)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     made = [drawn(asked.seed * 10_000_000 + number) for number in range(asked.count)]

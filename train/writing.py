@@ -54,8 +54,8 @@ def written(picture: Grey, rng: np.random.Generator, *, lines: int, marks: int) 
         if line is not None and line.shape[0] < picture.shape[0] - 2 and line.shape[1] < picture.shape[1] - 2:
             _write(out, truth, taken, line, rng)
     shown = np.clip(np.rint(out), 0, 255).astype(np.uint8)
-    if rng.random() < 0.2:  # sent by a router, or grabbed, at another size: soft letters
-        shown, truth = _softened(shown, truth, float(rng.uniform(0.65, 1.6)))
+    if rng.random() < 0.15:  # sent by a router, or grabbed, at another size: soft letters
+        shown, truth = _softened(shown, truth, float(rng.uniform(0.75, 1.5)))
     if rng.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 97))]
         coded = cv2.imencode(".jpg", shown, quality)[1]

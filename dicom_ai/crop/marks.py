@@ -27,8 +27,9 @@ FIGURE = 24
 TURNED = 0.75
 """Share of a figure's pixels that fall on the figure again after a quarter turn."""
 
-CLEAR = 60
-"""Grey levels by which a mark stands out: what is fainter than that is not acquitted."""
+CLEAR, OF_BRIGHTEST = 60, 0.6
+"""Grey levels by which a mark stands out, and the share of what the strongest stroke around does: what is fainter is
+neither a mark nor in the way of one."""
 
 _SIDE = np.ones((15, 15), np.uint8)
 _MOST_PIECES = 60
@@ -44,7 +45,9 @@ def without_marks(part: Grey) -> Grey | None:
         A picture of the same size, marks filled from what is around them; None when there is no mark.
     """
     bright, dark = cv2.morphologyEx(part, cv2.MORPH_TOPHAT, _SIDE), cv2.morphologyEx(part, cv2.MORPH_BLACKHAT, _SIDE)
-    found = cv2.connectedComponentsWithStats((cv2.max(bright, dark) >= CLEAR).astype(np.uint8))
+    strokes = cv2.max(bright, dark)
+    clear = strokes >= max(CLEAR, OF_BRIGHTEST * float(strokes.max()))
+    found = cv2.connectedComponentsWithStats(clear.astype(np.uint8))
     labels, stats = np.asarray(found[1], np.int32), np.asarray(found[2], np.int32)
     if not 1 < len(stats) <= _MOST_PIECES:
         return None

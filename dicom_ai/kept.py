@@ -16,6 +16,8 @@ Polygon = tuple[tuple[float, float], ...]
 
 Mask = npt.NDArray[np.bool_]
 
+Index = npt.NDArray[np.intp]
+
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in full-frame pixels, half open."""
 
@@ -125,10 +127,8 @@ def mask_of(polygons: Iterable[Polygon], rows: int, columns: int) -> Mask:
     Returns:
         bool (rows, columns).
     """
-    mask = np.zeros((rows, columns), np.bool_)
-    for polygon in polygons:
-        mask |= _mask_of_one(polygon, rows, columns)
-    return mask
+    masks = [_mask_of_one(polygon, rows, columns) for polygon in polygons]
+    return masks[0] if len(masks) == 1 else np.logical_or.reduce([np.zeros((rows, columns), np.bool_), *masks])
 
 
 def _mask_of_one(polygon: Polygon, rows: int, columns: int) -> Mask:
@@ -146,11 +146,24 @@ def _mask_of_one(polygon: Polygon, rows: int, columns: int) -> Mask:
     xs = ax + (crossed + 0.5 - ay) * ((bx - ax) / (by - ay))
     starts = np.clip(np.ceil(xs - 0.5), 0, columns).astype(np.intp)
     mask = np.zeros((rows, columns), np.bool_)
-    if not len(edge):
-        return mask
-    top, bottom, left, right = crossed.min(), crossed.max() + 1, starts.min(), starts.max() + 1
-    toggles = np.zeros((bottom - top, right - left), np.uint8)
-    np.bitwise_xor.at(toggles, (crossed - top, starts - left), 1)
-    inside = np.bitwise_xor.accumulate(toggles, axis=1).view(np.bool_)
-    mask[top:bottom, left:right] = inside[:, : columns - left]
+    order = np.lexsort((starts, crossed))
+    starts, crossed = starts[order], crossed[order]
+    # every row is crossed an even number of times: what lies between the first and second crossing is inside, and so on
+    begin, end, row = starts[::2], starts[1::2], crossed[::2]
+    nth = np.arange(len(row)) - np.searchsorted(row, row)
+    small = np.min_scalar_type(columns)
+    for turn in range(nth.max(initial=-1) + 1):
+        _fill(mask, row[nth == turn], begin[nth == turn], end[nth == turn], small)
     return mask
+
+
+def _fill(mask: Mask, rows: Index, begin: Index, end: Index, small: np.dtype[np.generic]) -> None:
+    """Set begin <= x < end in rows, ascending and each once."""
+    top, bottom, left, right = rows[0], rows[-1] + 1, begin.min(), end.max()
+    x = np.arange(left, right).astype(small)
+    first, width = begin.astype(small)[:, np.newaxis], (end - begin).astype(small)[:, np.newaxis]
+    inside = (x - first) < width  # unsigned: what lies before the first wraps round and is large
+    if bottom - top == len(rows):
+        mask[top:bottom, left:right] |= inside
+    else:
+        mask[rows, left:right] |= inside

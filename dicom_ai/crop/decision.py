@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from dicom_ai.crop.catalogue import Layout
+from dicom_ai.crop.fit import Asked
 from dicom_ai.crop.polygon import box_of, polygons_of
 from dicom_ai.crop.region import RegionVote
 from dicom_ai.crop.support import Support
@@ -117,71 +118,66 @@ def decide(
     if support is None and (vote.reason is not None or not case.is_approved):
         return case.refused(vote.reason or "no_picture")
     stated = _stated(case)
-    region = np.logical_or.reduce(stated)
-    windows = [_without(window, vote.never) for window in stated]
     if support is None:
-        return _kept(case, windows, region)
+        return _kept(case, stated, np.ones(size, np.bool_))
     picture = mask_of(support.polygons, *size)
-    case.said = _said(support, picture, region, single)
-    return _agreed(case, windows, picture)
+    case.said = _said(support, picture, stated, single)
+    return _agreed(case, stated, picture)
 
 
-def _stated(case: _Case) -> list[Mask]:
-    """Where a picture may be, apart for every stated region; anywhere when none is believed."""
+def _stated(case: _Case) -> tuple[Box, ...]:
+    """Where a picture may be, one box for every stated region; anywhere when none is believed."""
     rows, columns = case.size
-    return [_filled(box, case.size) for box in case.vote.boxes or ((0, 0, columns, rows),)]
+    return case.vote.boxes or ((0, 0, columns, rows),)
 
 
-def _without(window: Mask, never: Sequence[Box]) -> Mask:
-    """A window without anything that is never tissue."""
-    if not never:
-        return window
-    window = window.copy()
-    for x0, y0, x1, y1 in never:
-        window[y0:y1, x0:x1] = False
-    return window
-
-
-def _filled(box: Box, size: tuple[int, int]) -> Mask:
-    x0, y0, x1, y1 = box
-    mask = np.zeros(size, np.bool_)
-    mask[y0:y1, x0:x1] = True
-    return mask
-
-
-def _said(support: Support, picture: Mask, region: Mask, single: Sequence[float]) -> dict[str, Any]:
-    common = _count(picture & region)
+def _said(support: Support, picture: Mask, stated: Sequence[Box], single: Sequence[float]) -> dict[str, Any]:
+    common = _count_in(picture, stated)
+    area = _count_in(np.ones_like(picture), stated) if len(stated) > 1 else _area(stated[0])
     return support.row() | {
         "inside": round(common / max(1, _count(picture)), 3),
-        "covered": round(common / max(1, _count(region)), 3),
-        "seen": round(_seen(support, region), 3),
+        "covered": round(common / max(1, area), 3),
+        "seen": round(_seen(support, stated), 3),
         "steady": round(min(single, default=1.0), 3),
     }
+
+
+def _area(box: Box) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _count_in(mask: Mask, boxes: Sequence[Box]) -> int:
+    """Pixels of a mask that lie in any of the boxes."""
+    rest, total = mask.copy() if len(boxes) > 1 else mask, 0
+    for x0, y0, x1, y1 in boxes:
+        total += _count(rest[y0:y1, x0:x1])
+        if len(boxes) > 1:
+            rest[y0:y1, x0:x1] = False
+    return total
 
 
 def _count(mask: Mask) -> int:
     return int(np.count_nonzero(mask))
 
 
-def _seen(support: Support, region: Mask) -> float:
-    """Share of points that see the light end, on the worst of the edges of which a quarter lies well inside."""
+def _seen(support: Support, stated: Sequence[Box]) -> float:
+    """Share of points that see the light end, on the worst of the edges of which a quarter lies well inside a box."""
     if support.kind == "free":
         return 0.0
-    rows, columns = region.shape
     shares = [1.0]
     for edge in support.edges:
-        at = np.array([(point.x, point.y) for point in edge]).reshape(-1, 2)
-        inside = np.ones(len(edge), np.bool_)
-        for dx, dy in ((-WELL, 0), (WELL, 0), (0, -WELL), (0, WELL)):
-            x, y = np.floor(at[:, 0]).astype(np.intp) + dx, np.floor(at[:, 1]).astype(np.intp) + dy
-            is_there = (x >= 0) & (y >= 0) & (x < columns) & (y < rows)
-            inside &= is_there & region[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)]
-        if inside.sum() * 4 >= len(edge) and inside.any():
-            shares.append(float(np.mean([point.is_seen for point, is_in in zip(edge, inside, strict=True) if is_in])))
+        inside = [point.is_seen for point in edge if any(_is_well_in(point, box) for box in stated)]
+        if inside and len(inside) * 4 >= len(edge):
+            shares.append(sum(inside) / len(inside))
     return min(shares)
 
 
-def _agreed(case: _Case, windows: list[Mask], picture: Mask) -> CropOutcome:
+def _is_well_in(point: Asked, box: Box) -> bool:
+    x0, y0, x1, y1 = box
+    return x0 + WELL <= point.x < x1 - WELL and y0 + WELL <= point.y < y1 - WELL
+
+
+def _agreed(case: _Case, stated: Sequence[Box], picture: Mask) -> CropOutcome:
     said = case.said or {}
     layout = None if case.layout is None else mask_of(case.layout.keep, *case.size)
     if layout is not None:
@@ -193,10 +189,10 @@ def _agreed(case: _Case, windows: list[Mask], picture: Mask) -> CropOutcome:
     reason = _disagreement(said)
     if case.vote.reason is not None:
         is_enough = reason is None and said["alike"] >= LEAST_ALIKE
-        return _kept(case, windows, picture) if is_enough else case.refused(case.vote.reason)
+        return _kept(case, stated, picture) if is_enough else case.refused(case.vote.reason)
     if reason is not None and not (case.is_approved and said["steady"] >= LEAST_STEADY):
         return case.refused(reason)
-    return _kept(case, windows, picture if reason is None else np.ones_like(picture))
+    return _kept(case, stated, picture if reason is None else np.ones_like(picture))
 
 
 def _disagreement(said: dict[str, Any]) -> str | None:
@@ -213,26 +209,31 @@ def _disagreement(said: dict[str, Any]) -> str | None:
     return None if is_agreed else "witnesses_disagree"
 
 
-def _kept(case: _Case, windows: list[Mask], picture: Mask) -> CropOutcome:
+def _kept(case: _Case, stated: Sequence[Box], picture: Mask) -> CropOutcome:
     """What every witness allows, less the margin."""
     if case.layout is not None:
         picture = picture & mask_of(case.layout.keep, *case.size)
-    keep = tuple(polygon for window in windows for polygon in _inner(picture & window))
+    if case.vote.never:
+        picture = picture.copy()
+    for x0, y0, x1, y1 in case.vote.never:
+        picture[y0:y1, x0:x1] = False
+    keep = tuple(polygon for window in stated for polygon in _inner(picture, window))
     box = box_of(mask_of(keep, *case.size))
     if box is None:
         return case.refused("no_picture")
     return CropOutcome("cropped", None, *case.size, case.frames, keep=keep, box=box, votes=case.votes())
 
 
-def _inner(mask: Mask) -> tuple[Polygon, ...]:
-    """Outlines of what is left once the margin is taken off; the frame's own edge counts as an edge."""
-    box = box_of(mask)
+def _inner(picture: Mask, window: Box) -> tuple[Polygon, ...]:
+    """Outlines of what is left in a window once the margin is taken off; the window's own edge counts as an edge."""
+    left, top, right, bottom = window
+    box = box_of(picture[top:bottom, left:right])
     if box is None:
         return ()
-    x0, y0, x1, y1 = box
+    x0, y0, x1, y1 = box[0] + left, box[1] + top, box[2] + left, box[3] + top
     part = cv2.copyMakeBorder(
-        mask[y0:y1, x0:x1].view(np.uint8), MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=0
+        picture[y0:y1, x0:x1].view(np.uint8), MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=0
     )
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MARGIN + 1, 2 * MARGIN + 1))
-    inner = polygons_of(cv2.erode(part, disk) > 0)
+    inner = polygons_of(cv2.erode(part, disk).view(np.bool_))
     return tuple(tuple((x + x0 - MARGIN, y + y0 - MARGIN) for x, y in polygon) for polygon in inner)

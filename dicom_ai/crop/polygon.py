@@ -8,11 +8,8 @@ from dicom_ai.kept import Box, Mask, Polygon
 
 def box_of(mask: Mask) -> Box | None:
     """The tight half-open box x0, y0, x1, y1 around the true pixels of bool (H, W); None when there are none."""
-    ys = np.flatnonzero(mask.any(axis=1))
-    xs = np.flatnonzero(mask.any(axis=0))
-    if not len(ys):
-        return None
-    return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    return (int(x), int(y), int(x + width), int(y + height)) if width else None
 
 
 def polygons_of(mask: Mask) -> tuple[Polygon, ...]:
@@ -21,9 +18,9 @@ def polygons_of(mask: Mask) -> tuple[Polygon, ...]:
     The outline runs through the centres of the outermost pixels and bends by at most half a pixel, so `mask_of` it
     never reaches a whole pixel beyond the mask.
     """
-    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    simple = (cv2.approxPolyDP(outline, 0.5, closed=True)[:, 0, :] + 0.5 for outline in outlines)
-    return tuple(sorted(tuple((float(x), float(y)) for x, y in points) for points in simple if len(points) > 2))
+    outlines, _ = cv2.findContours(np.ascontiguousarray(mask).view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    simple = ((cv2.approxPolyDP(outline, 0.5, closed=True)[:, 0, :] + 0.5).tolist() for outline in outlines)
+    return tuple(sorted(tuple((x, y) for x, y in points) for points in simple if len(points) > 2))
 
 
 def rectangle(box: Box) -> Polygon:

@@ -24,6 +24,13 @@ ULTRASOUND_CLASSES = frozenset({US_IMAGE, US_MULTI_FRAME, US_IMAGE_RETIRED, US_M
 MULTI_FRAME_CLASSES = frozenset({US_MULTI_FRAME, US_MULTI_FRAME_RETIRED})
 """Those of them in which Number of Frames must stand (PS3.3 C.7.6.6)."""
 
+STRUCTURED_REPORTS = (
+    "1.2.840.10008.5.1.4.1.1.88.22",
+    "1.2.840.10008.5.1.4.1.1.88.33",
+    "1.2.840.10008.5.1.4.1.1.88.34",
+)
+"""Enhanced, Comprehensive and Comprehensive 3D SR (PS3.4 B.5): what an AI report, and a verdict on one, may be."""
+
 US_VOLUME = "1.2.840.10008.5.1.4.1.1.6.2"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # the class itself, and the multi-frame ones below it
 

@@ -137,6 +137,25 @@ ACQUISITION_EQUIPMENT = Term("109101", "DCM", "Acquisition Equipment", "采集�
 SOURCE_FOR_PROCESSING = Term("121322", "DCM", "Source image for image processing operation", "图像处理的源图像")
 CLASS_ACTIVATION = Term("130402", "DCM", "Class activation", "类激活")
 
+LANGUAGE = Term("121049", "DCM", "Language of Content Item and Descendants", "内容项及其下级的语言")
+DEVICE_OBSERVER_UID = Term("121012", "DCM", "Device Observer UID", "设备观察者UID")
+TRACKING_IDENTIFIER = Term("112039", "DCM", "Tracking Identifier", "跟踪标识")
+TRACKING_UID = Term("112040", "DCM", "Tracking Unique Identifier", "跟踪唯一标识")
+ALGORITHM_PARAMETERS = Term("111002", "DCM", "Algorithm Parameters", "算法参数")
+FINDING_SITE = Term("363698007", "SCT", "Finding Site", "所见部位")
+
+AI_ASSESSMENT = Term("AI-ASSESS", SCHEME, "Assessment of the AI finding by a reader", "阅片者对AI所见的评定")
+AI_FINDING = Term("AI-FINDING", SCHEME, "Finding of the AI", "AI所见")
+ASSESSMENTS: dict[str, Term] = {
+    "ACCEPTED": Term("ACCEPTED", SCHEME, "Accepted", "接受"),
+    "MODIFIED": Term("MODIFIED", SCHEME, "Modified", "修改"),
+    "REJECTED": Term("REJECTED", SCHEME, "Rejected", "拒绝"),
+}
+"""What a reader says of a finding. There is no code for "not assessed": what was not assessed is not in a verdict."""
+
+REJECTED_FOR_SAFETY = Term("113037", "DCM", "Rejected for Patient Safety Reasons", "因患者安全原因拒绝")
+KEY_OBJECT_DESCRIPTION = Term("113012", "DCM", "Key Object Description", "关键对象说明")
+
 TERMS: tuple[Term, ...] = (
     *dict.fromkeys(term for terms in CLASSES.values() for term in (terms.finding, terms.probability, terms.site)),
     *STATES.values(),
@@ -145,7 +164,9 @@ TERMS: tuple[Term, ...] = (
     *(PROCEDURE_REPORTED, QUALITATIVE_EVALUATIONS, COMMENT, FINDING, MEASUREMENT_GROUP, IMAGING_MEASUREMENTS),
     *(CERTAINTY, ILLUSTRATION, SOURCE, IMAGE_LIBRARY, IMAGE_LIBRARY_GROUP, MODALITY, ULTRASOUND, PIXEL_ROWS),
     *(PIXEL_COLUMNS, PIXELS, PERCENT, REPORT_TITLE, ARTIFICIAL_INTELLIGENCE, PROCESSING_EQUIPMENT),
-    *(ACQUISITION_EQUIPMENT, SOURCE_FOR_PROCESSING, CLASS_ACTIVATION),
+    *(ACQUISITION_EQUIPMENT, SOURCE_FOR_PROCESSING, CLASS_ACTIVATION, AI_ASSESSMENT, AI_FINDING),
+    *(*ASSESSMENTS.values(), REJECTED_FOR_SAFETY, KEY_OBJECT_DESCRIPTION, LANGUAGE, DEVICE_OBSERVER_UID),
+    *(TRACKING_IDENTIFIER, TRACKING_UID, ALGORITHM_PARAMETERS, FINDING_SITE),
 )
 """Every term above; a test holds each to the length limits and to being there once."""
 
@@ -170,3 +191,8 @@ def class_terms(class_id: str, value: str = "", scheme: str = "") -> ClassTerms:
             f"({terms.finding.value}, {terms.finding.scheme}) in the reviewed table"
         )
     return terms
+
+
+def class_of(value: str, scheme: str) -> str | None:
+    """The class that a finding's code names, None when it is none of ours."""
+    return next((name for name, t in CLASSES.items() if (t.finding.value, t.finding.scheme) == (value, scheme)), None)

@@ -18,6 +18,8 @@ from dicom_ai.report.uid import device_uid
 
 SERIES_NUMBER_SR = 9001
 SERIES_NUMBER_CAPTURES = 9002
+SERIES_NUMBER_VERDICT = 9003
+SERIES_NUMBER_RECALL = 9004
 _SCANNER = ("Manufacturer", "ManufacturerModelName", "InstitutionName", "StationName", "DeviceSerialNumber")
 MODEL_NAME = "dicom-ai"
 """Manufacturer's Model Name of this project's results; the network is named in Software Versions and content."""
@@ -30,7 +32,11 @@ def content_moment(analysis: Analysis, source: Dataset) -> datetime:
         analysis: its `content_time` is naive (then already in that zone) or has an offset.
         source: header; its TimezoneOffsetFromUTC decides when it states one.
     """
-    moment = datetime.fromisoformat(analysis.content_time)
+    return in_zone_of(source, datetime.fromisoformat(analysis.content_time))
+
+
+def in_zone_of(source: Dataset, moment: datetime) -> datetime:
+    """A moment as the clock of the source's zone shows it, naive; unchanged when naive or the zone is not stated."""
     offset = timezone_offset(source)
     if moment.tzinfo is not None and offset:
         sign = -1 if offset[0] == "-" else 1

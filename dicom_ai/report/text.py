@@ -80,6 +80,8 @@ def _value(item: Dataset) -> str:
         return str(item.ConceptCodeSequence[0].CodeMeaning)
     if kind == "TEXT":
         return str(item.TextValue)
+    if kind == "PNAME":
+        return str(item.PersonName)
     if kind == "UIDREF":
         return str(item.UID)
     if kind == "NUM" and item.get("MeasuredValueSequence"):

@@ -64,6 +64,25 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Class activation map ({names}) of {model} {version} over the cropped scan area; unverified AI result",
         "{model} {version}的类激活图（{names}），绘于裁剪后的扫描区域；未经审核的AI结果",
     ),
+    "verdict_series": ("Verdict of a reader on an AI report", "阅片者对AI报告的评定"),
+    "verdict_complete": ("Verdict of a reader on an AI-generated result", "阅片者对AI生成结果的评定"),
+    "verdict": (
+        (
+            "VERDICT OF A READER ON AN AI RESULT: {accepted} accepted, {modified} modified, {rejected} rejected, "
+            "{missed} missed by the AI. {others} of the {total} entries of the AI report are not listed here: they "
+            "were not assessed. Research use only."
+        ),
+        (
+            "阅片者对AI结果的评定：接受{accepted}，修改{modified}，拒绝{rejected}，AI漏检{missed}。"
+            "AI报告的{total}个条目中有{others}个未列于此：未经评定。仅供研究使用。"
+        ),
+    ),
+    "missed": ("Missed by the AI: {name} #{k}", "AI漏检：{name} #{k}"),
+    "recall_series": ("Recall of an AI result", "AI结果召回"),
+    "recall": (
+        "RECALLED: the AI result named here is wrong and must not be used. {why}",
+        "已召回：此处所列AI结果有误，不得使用。{why}",
+    ),
     # the brackets hold the same in each language, so that a program can read them
     "crop_origin": (
         "{derived} [crop x {x0}..{x1} y {y0}..{y1} of {columns} x {rows}]",

@@ -9,14 +9,15 @@ at all have no say. What this is not: a choice between shapes, which `support` m
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from dicom_ai.crop.outline import outline_of
 from dicom_ai.crop.shape import LINEAR, Floats, Shape
 
-POINTS = 40
-"""Points asked on each side, top and bottom."""
+POINTS, FEW = 40, 24
+"""Points asked on each side, top and bottom: of pixels, and of blocks."""
 
 TRUSTED = 1.2
 """Pixels by which a point may disagree with the others and keep half of its weight, at least."""
@@ -65,7 +66,7 @@ class Asked(NamedTuple):
     is_seen: bool
 
 
-def moved(shape: Shape, light: Light, *, reach: int, rounds: int) -> Shape:
+def moved(shape: Shape, light: Light, *, reach: int, rounds: int, points: int = POINTS) -> Shape:
     """The shape after a few rounds of asking and moving.
 
     Args:
@@ -73,9 +74,10 @@ def moved(shape: Shape, light: Light, *, reach: int, rounds: int) -> Shape:
         light: where to ask.
         reach: elements to either side of the outline in which the edge is looked for; halved every round, >= 2.
         rounds: how often.
+        points: asked on each side, top and bottom.
     """
     for turn in range(rounds):
-        outline = outline_of(shape, POINTS)
+        outline = outline_of(shape, points)
         offset, seen = ends_of_light(light, outline.at, outline.out, max(2, reach >> turn))
         shape = outline.put(_solved(outline.moves, offset, outline.weight * seen * _is_free(outline.at, shape)))
     return shape
@@ -104,10 +106,10 @@ def seen_along(shape: Shape, light: Light, *, reach: int) -> tuple[tuple[Asked, 
 
 def least_seen(shape: Shape, light: Light, *, reach: int) -> float:
     """Share of points that see the light end, on the worst edge within the window; as `seen_along`, but cheap."""
-    outline = outline_of(shape, POINTS)
+    outline = outline_of(shape, FEW)
     offset, seen = ends_of_light(light, outline.at, outline.out, reach)
-    free = _is_free(outline.at, shape).reshape(4, POINTS)
-    agreed = ((np.abs(offset) <= NEAR) & seen).reshape(4, POINTS) & free
+    free = _is_free(outline.at, shape).reshape(4, FEW)
+    agreed = ((np.abs(offset) <= NEAR) & seen).reshape(4, FEW) & free
     said = free.sum(axis=1) >= LEAST_POINTS
     return float((agreed.sum(axis=1)[said] / free.sum(axis=1)[said]).min()) if said.any() else 1.0
 
@@ -151,7 +153,9 @@ def _solved(moves: Floats, offset: Floats, weight: Floats) -> Floats:
     step, robust = np.zeros(moves.shape[1]), weight
     for turn in range(ROUNDS):
         weighted = scaled * robust[:, None]
-        step = np.linalg.solve(scaled.T @ weighted + still, weighted.T @ offset)
+        step = cv2.solve(scaled.T @ weighted + still, (weighted.T @ offset)[:, None], flags=cv2.DECOMP_CHOLESKY)[1][
+            :, 0
+        ]
         if turn < ROUNDS - 1:
             rest = np.abs(offset - scaled @ step)
             few = np.sort(rest[spoke])
@@ -164,11 +168,14 @@ def ends_of_light(light: Light, at: Floats, out: Floats, reach: int) -> tuple[Fl
     """Where the light ends along each normal, elements outwards (N,), and whether there was any (N,)."""
     steps = np.arange(-reach, reach + 1)
     rows, columns = light.plane.shape
-    x = np.floor(at[:, :1] + steps * out[:, :1]).astype(np.int32)
-    y = np.floor(at[:, 1:] + steps * out[:, 1:]).astype(np.int32)
-    inside = (x >= 0) & (y >= 0) & (x < columns) & (y < rows)
-    shown = light.table[light.plane.ravel()[np.where(inside, y * columns + x, 0)]] * inside
-    full = np.clip(shown[:, :reach].mean(axis=1, keepdims=True), light.floor, 1.0)
+    x, y = at[:, :1] + steps * out[:, :1], at[:, 1:] + steps * out[:, 1:]
+    if x.min() >= 0 and y.min() >= 0 and x.max() < columns and y.max() < rows:
+        shown = light.table[light.plane[y.astype(np.int32), x.astype(np.int32)]]
+    else:
+        inside = (x >= 0) & (y >= 0) & (x < columns) & (y < rows)
+        x, y = np.where(inside, x, 0), np.where(inside, y, 0)
+        shown = light.table[light.plane[y.astype(np.int32), x.astype(np.int32)]] * inside
+    full = np.clip(shown[:, :reach] @ np.full((reach, 1), 1 / reach, np.float32), light.floor, 1.0)
     gain = np.cumsum(np.minimum(shown / full, 1.0) - np.float32(light.least), axis=1)
     best = gain.argmax(axis=1)
     return best + 0.5 - reach, gain[np.arange(len(best)), best] > 0

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dicom_ai.crop.fit import LEAST_POINTS, Light, least_seen, moved, upright
+from dicom_ai.crop.fit import FEW, LEAST_POINTS, Light, least_seen, moved, upright
 from dicom_ai.crop.polygon import box_of
 from dicom_ai.crop.shape import CURVED, LEANING, VIRTUAL, Floats, Shape
 from dicom_ai.kept import Mask
@@ -40,7 +40,7 @@ def best_shape(weights: npt.NDArray[np.float32], picture: Mask, hull: Mask) -> S
     gain = float(picture.sum())
     best, least = None, np.inf
     for guess in _guesses(picture, hull):
-        shape = moved(guess, light, reach=12, rounds=3)
+        shape = moved(guess, light, reach=12, rounds=3, points=FEW)
         unseen = 1.0 - least_seen(shape, light, reach=6)
         cost = shape.weight(sums) + (shape.style.must_win + UNSEEN * unseen) * gain
         if best is None or cost < least:
@@ -51,16 +51,24 @@ def best_shape(weights: npt.NDArray[np.float32], picture: Mask, hull: Mask) -> S
 
 def filled(mask: Mask) -> Mask:
     """Fill between the outermost pixels of every row and of every column: closes dark organs, keeps concave arcs."""
-    between = np.ones_like(mask)
-    for axis in (0, 1):
-        forward = np.maximum.accumulate(mask, axis=axis)
-        backward = np.flip(np.maximum.accumulate(np.flip(mask, axis), axis=axis), axis)
-        between &= (forward & backward) | ~mask.any(axis=axis, keepdims=True)  # a dark band says nothing
+    rows, columns = mask.shape
     box = box_of(mask)
-    if box is not None:
-        x0, y0, x1, y1 = box
-        between[:y0] = between[y1:] = between[:, :x0] = between[:, x1:] = False
-    return np.asarray(between | mask)
+    if box is None:
+        return mask.copy()
+    x0, y0, x1, y1 = box
+    part = np.ascontiguousarray(mask[y0:y1, x0:x1])
+    between = _between(part) & _between(np.ascontiguousarray(part.T)).T
+    return np.pad(between | part, ((y0, rows - y1), (x0, columns - x1)))
+
+
+def _between(mask: Mask) -> Mask:
+    """From the first to the last pixel of every row; a row without any, a dark band, says nothing and is all true."""
+    columns = mask.shape[1]
+    first, last = mask.argmax(axis=1), columns - 1 - mask[:, ::-1].argmax(axis=1)
+    empty = ~mask[np.arange(len(mask)), first]
+    first[empty], last[empty] = 0, columns - 1
+    x = np.arange(columns, dtype=np.int32)
+    return np.asarray((x >= first[:, np.newaxis].astype(np.int32)) & (x <= last[:, np.newaxis].astype(np.int32)))
 
 
 def _guesses(picture: Mask, hull: Mask) -> list[Shape]:

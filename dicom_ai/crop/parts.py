@@ -39,7 +39,7 @@ def groups_of(grey: Grey, seen: Evidence, dense: Grey) -> list[list[Mask]]:
         cv2.copyMakeBorder(dense, radius, radius, radius, radius, cv2.BORDER_CONSTANT), cv2.MORPH_OPEN, disk
     )
     opened = np.ascontiguousarray(opened[radius:-radius, radius:-radius])  # the frame's edge is dark
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, ltype=cv2.CV_16U)
     sample = grey[: height * seen.scale : seen.scale, : width * seen.scale : seen.scale]
     parts = [
         (stats[label], np.asarray(labels == label))

@@ -168,6 +168,8 @@ def _clipped(outline: Floats, cut: Cut) -> Polygon:
         if not len(outline):
             break
         inside = sign * (outline[:, axis] - bound)
+        if inside.min() >= 0:
+            continue
         following = np.roll(outline, -1, axis=0)
         after = np.roll(inside, -1)
         points = []
@@ -177,4 +179,4 @@ def _clipped(outline: Floats, cut: Cut) -> Polygon:
             if (a >= 0) != (b >= 0):
                 points.append(here + (there - here) * (a / (a - b)))
         outline = np.array(points)
-    return tuple((float(x), float(y)) for x, y in outline.round(3))
+    return tuple((x, y) for x, y in outline.round(3).tolist())

@@ -175,7 +175,9 @@ def _is_marked(seen: Evidence, beyond: Mask) -> bool:
 
     A shape goes on into the dark because a transducer's does. That is only true where it is dark.
     """
-    bright = (beyond & (seen.peak >= BRIGHT)).astype(np.uint8)
+    bright = (beyond & (seen.peak >= BRIGHT)).view(np.uint8)
+    if cv2.countNonZero(bright) < LEAST_MARK:
+        return False
     _, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
     sizes = stats[1:, cv2.CC_STAT_AREA]
     crowd = np.bincount(labels.ravel(), weights=cv2.blur(seen.sure, (5, 5)).ravel())[1:] / np.maximum(sizes, 1)
@@ -188,7 +190,8 @@ def _light(grey: Grey, seen: Evidence, shape: Shape) -> Light:
     middle = seen.scale // 2
     inside = grey[middle : height * seen.scale : seen.scale, middle : width * seen.scale : seen.scale]
     values = inside[shape.mask(height, width)]
-    full = float(np.clip(np.median(values) - seen.black, 6, BRIGHTEST)) if values.size else BRIGHTEST
+    usual = int(np.searchsorted(np.bincount(values, minlength=256).cumsum(), (values.size + 1) // 2))  # the median
+    full = float(np.clip(usual - seen.black, 6, BRIGHTEST)) if values.size else BRIGHTEST
     table = np.clip((np.arange(256) - seen.black) / full, 0, 1).astype(np.float32)
     floor = min(1.0, (seen.level + 1 - seen.black) / full)
     plane = np.asarray(cv2.blur(grey, (3, 3)), np.uint8)

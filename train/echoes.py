@@ -25,7 +25,7 @@ def echoes(rng: np.random.Generator, size: tuple[int, int]) -> Grey:
     Returns:
         uint8 of that size.
     """
-    picture = _phantom(rng, size) if rng.random() < 0.45 else _texture(rng, size)
+    picture = _phantom(rng, size) if rng.random() < 0.55 else _texture(rng, size)
     if rng.random() < 0.3:  # edge enhancement
         smooth = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.8, 2.0)))
         picture = np.clip(picture + rng.uniform(0.3, 1.5) * (picture - smooth), 0, 255).astype(np.float32)
@@ -39,7 +39,7 @@ def echoes(rng: np.random.Generator, size: tuple[int, int]) -> Grey:
 
 
 def _phantom(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
-    drawn = (480, 640)
+    drawn = ((480, 640), (560, 700), (630, 1000))[int(rng.integers(3))]
     seed = int(rng.integers(1 << 30))
     makers = (
         lambda: phantom.lung(seed, labels=list(rng.choice(sorted(phantom.LUNG_SIGNS), 2, replace=False)), size=drawn),
@@ -47,9 +47,12 @@ def _phantom(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
         lambda: phantom.wrong_organ(seed, size=drawn),
         lambda: phantom.lung(seed, labels=[], size=drawn),
         lambda: phantom.noise(seed, size=drawn),
+        lambda: phantom.wrong_organ(seed, size=drawn, shape="transvaginal"),
+        lambda: phantom.noise(seed, size=drawn, shape="transvaginal"),
     )
     frame = makers[int(rng.integers(len(makers)))]().frames[0]
-    return _cut(_rescaled(frame.astype(np.float32), float(rng.uniform(0.6, 2.2)), rng), size, rng)
+    by = 1.0 if rng.random() < 0.5 else float(rng.uniform(0.6, 2.2))
+    return _cut(_rescaled(frame.astype(np.float32), by, rng), size, rng)
 
 
 def _rescaled(picture: Floats, by: float, rng: np.random.Generator) -> Floats:

@@ -107,8 +107,8 @@ def main() -> None:
     """Draw, fit, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("dicom_ai/crop/glyphs.npz"))
-    parser.add_argument("--count", type=int, default=3600)
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--count", type=int, default=8000)
+    parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--seed", type=int, default=3)
     asked = parser.parse_args()
     torch.set_num_threads(1)

@@ -21,7 +21,8 @@ TEXT, UNSURE = 255, 128
 
 _LATIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _DIGITS = "0123456789012345678901234567890./-:"
-_HAN = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高医院姓名住号年月日男女患者超声检查科室龄左右肺子宫明华文小云青海安平远一"
+_HAN = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高医院姓名住号年月日男女患者超声检查科室龄左右肺子宫"
+_ALL_HAN = 0x4E00, 0x9FA5  # first and last of the CJK Unified Ideographs that every face with Chinese letters has
 _HERSHEY = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_PLAIN, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX)
 
 
@@ -121,9 +122,12 @@ def _level(rng: np.random.Generator, out: npt.NDArray[np.float32], ink: Grey, at
 
 def _words(rng: np.random.Generator) -> tuple[str, bool]:
     way = rng.random()
-    if way < 0.25:
-        return "".join(rng.choice(list(_HAN), int(rng.integers(1, 7)))), True
-    letters_ = _DIGITS if way < 0.55 else _LATIN[:26] if way < 0.75 else _LATIN
+    if way < 0.32:
+        count = int(rng.integers(1, 7))
+        usual = "".join(rng.choice(list(_HAN), count))
+        text = usual if rng.random() < 0.4 else "".join(chr(int(rng.integers(*_ALL_HAN))) for _ in range(count))
+        return text + ("".join(rng.choice(list(_DIGITS), 5)) if rng.random() < 0.2 else ""), True
+    letters_ = _DIGITS if way < 0.58 else _LATIN[:26] if way < 0.75 else _LATIN
     text = "".join(rng.choice(list(letters_), int(rng.choice([1, 2, 2, 3, 4, 6, 8, 12]))))
     return text[: len(text) // 2] + (" " if rng.random() < 0.3 else "") + text[len(text) // 2 :], False
 

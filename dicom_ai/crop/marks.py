@@ -3,8 +3,8 @@
 Marks are clear (60 grey levels and more) and each has a form of its own: a dot of at most 4 x 4 pixels in a straight
 row of dots; a tick, level, of 3 to 12 pixels, alone in its rows; a straight thin line of at least 24 pixels; a figure
 of at most 24 pixels that a quarter turn leaves as it is (+, x, ring, diamond) or a full triangle, with no other figure
-within its own height. They are taken out of the picture, and what is left is asked again: a number beside a caliper
-stays and is text, and so is everything that has no such form. What this is not: the search itself.
+beside it within twice its height. They are taken out of the picture, and what is left is asked again: a number beside
+a caliper stays and is text, and so is everything that has no such form. What this is not: the search itself.
 """
 
 import cv2
@@ -67,7 +67,7 @@ def _is_mark(labels: npt.NDArray[np.int32], stats: Stats, label: int) -> bool:
         return _is_alone(stats, label, 0, 4)
     if max(w, h) >= LEAST_LINE and _is_line(piece):
         return True
-    return max(w, h) <= FIGURE and _is_figure(piece, area) and _is_alone(stats, label, h, 0)
+    return max(w, h) <= FIGURE and _is_figure(piece, area) and _is_alone(stats, label, 2 * h, 0)
 
 
 def _dots(stats: Stats) -> list[int]:

@@ -17,6 +17,7 @@ from dicom_ai.crop.overlay import Still
 from dicom_ai.crop.policy import Policy
 from dicom_ai.crop.strokes import CELL, planes
 from dicom_ai.crop.templates import likeness
+from dicom_ai.crop.tint import coloured_strokes
 from dicom_ai.kept import Box, Mask
 
 Grey = npt.NDArray[np.uint8]
@@ -44,9 +45,8 @@ LEAST_MARGIN = 4
 """Pixels painted black around the cells of a text, or a quarter of their height: soft edges, what lossy compression
 spreads, strokes that hang below the line; and a cell more on either side, for a letter's rim or a dot."""
 
-COLOURED, LEAST_COLOURED = 40, 12
-"""Difference of a pixel's channels, beyond that of its surroundings, and how many such pixels make a second look at
-the colours alone worth its time."""
+LEAST_COLOURED = 12
+"""Thin coloured pixels that make a second look, at the colours alone, worth its time."""
 
 _RIM = (11, 11)  # pixels: wider than what the measures reach
 _BROAD = np.ones((15, 15), np.uint8)
@@ -158,9 +158,10 @@ class TextCheck:
     def _look_at_colour(self, chroma: Grey) -> None:
         """Coloured letters on grey echoes may be no brighter than these; the colours alone show them."""
         chroma = chroma & self._inside
-        thin = cv2.morphologyEx(chroma, cv2.MORPH_TOPHAT, np.ones((9, 9), np.uint8))
-        if cv2.countNonZero(cv2.threshold(thin, COLOURED, 255, cv2.THRESH_BINARY)[1]) >= LEAST_COLOURED:
-            self._judge(np.asarray(chroma, np.uint8), is_kept=True)
+        boxes, count = coloured_strokes(chroma, self._area)
+        self._hits += boxes
+        if count >= LEAST_COLOURED:
+            self._judge(chroma, is_kept=True)
 
     def _judge(self, grey: Grey, *, is_kept: bool) -> list[Box]:
         """Groups in one picture of the window; hits and candidates are remembered if it is a frame."""

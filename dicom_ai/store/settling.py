@@ -114,9 +114,11 @@ def restart_timers(connection: Connection, *, now: datetime, enqueue: Enqueue) -
     """The service came up or the clock was set: nobody knows how long it was quiet, so every open set waits anew.
 
     The looks that were enqueued count by the clock as it was; those of a clock that was set back would come hours
-    late. Return how many sets are looked at again.
+    late. So would the rest of a study that is closed by now and gets a late object: what lies in the future is put
+    back for every study. Return how many sets are looked at again.
     """
     connection.execute(update(receivers).values(started_at=now))
+    connection.execute(update(studies).where(studies.c.last_at > now).values(last_at=now))
     watched = open_sets(connection)
     for set_id in watched:
         look_again(connection, set_id, delay_s=0.0, enqueue=enqueue)

@@ -439,6 +439,18 @@ def test_a_clock_set_by_hours_neither_closes_early_nor_hours_late(ground: Place,
     one.finish()
 
 
+def test_a_late_object_after_the_clock_was_set_back_waits_no_longer_than_others(ground: Place) -> None:
+    one = world(ground)
+    one.arrive("first", 1)
+    one.end("first")
+    one.forward(QUIET + 1)
+    one.jump(-36000.0)
+    one.forward(FIND_S - 1)  # the search for what has no job notices
+    one.arrive("late", 2)
+    one.finish()
+    assert [row.revision for row in one.sets()] == [1, 2]
+
+
 def test_a_look_repeated_after_a_crash_makes_no_second_chain_of_looks(ground: Place) -> None:
     one = world(ground)
     one.arrive("x", 1)

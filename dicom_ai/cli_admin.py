@@ -132,15 +132,21 @@ def doctor(json_rows: AsJson = False, settings: SettingsFile = None, data: DataF
 def validate(
     paths: Paths,
     values: Annotated[bool, typer.Option("--values", help="show values too; they may name the patient")] = False,
+    without: Annotated[
+        list[str] | None, typer.Option(help="dciodvfy, dcentvfy, dsrdump, pixelmed or points; may be repeated")
+    ] = None,
     json_rows: AsJson = False,
 ) -> None:
-    """Ask the validators a PACS team would use (dciodvfy, dcentvfy, dsrdump) about files.
+    """Ask the validators a PACS team would use (dciodvfy, dcentvfy, dsrdump, PixelMed) and our own list about files.
 
-    Example: dicom-ai validate results/
+    Give results together with their sources: the list compares them.
+
+    Example: dicom-ai validate exam/ results/
     """
     from dicom_ai.commands import validate as validators
 
-    raise typer.Exit(validators.validate(paths, with_values=values, as_json=json_rows))
+    left_out = frozenset(without or ())
+    raise typer.Exit(validators.validate(paths, with_values=values, as_json=json_rows, without=left_out))
 
 
 def alarms(

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import dcmread
 
+from dicom_ai.commands.pixelmed import complaints, is_installed
+from dicom_ai.commands.pixelmed import without_values as without_codes
 from dicom_ai.commands.validate import TOOLS, validate, without_values
 from dicom_ai.errors import SettingsError
 from dicom_ai.report.header import part10
@@ -17,8 +19,10 @@ from dicom_ai.report.structured import SR_CLASSES, structured_report
 from tests.builders_report import lung, source
 
 needs_tools = pytest.mark.skipif(
-    any(shutil.which(name) is None for name in TOOLS), reason="dicom3tools and dcmtk are not installed"
+    any(shutil.which(name) is None for name in TOOLS if name != "pixelmed"),
+    reason="dicom3tools and dcmtk are not installed",
 )
+SLOW = frozenset({"pixelmed"})  # seconds for each report; one test here asks it
 
 
 @pytest.fixture
@@ -30,9 +34,9 @@ def report(tmp_path: Path) -> Path:
     return path
 
 
-def rows(capsys: pytest.CaptureFixture[str], *paths: Path, **options: bool) -> tuple[int, list[dict[str, Any]]]:
+def rows(capsys: pytest.CaptureFixture[str], *paths: Path, **options: Any) -> tuple[int, list[dict[str, Any]]]:
     capsys.readouterr()
-    code = validate(paths, **{"with_values": False, "as_json": True, **options})
+    code = validate(paths, **{"with_values": False, "as_json": True, "without": SLOW, **options})
     return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -43,6 +47,7 @@ def test_our_report_has_no_error_and_every_tool_has_its_row(report: Path, capsys
     assert [(row["file"], row["tool"], row["errors"]) for row in found] == [
         (str(report), "dciodvfy", 0),
         (str(report), "dsrdump", 0),
+        (str(report), "points", 0),
     ]
     assert all(row["warnings"] == len(row["findings"]) for row in found)
 
@@ -55,6 +60,55 @@ def test_a_defect_is_found_and_ends_it_with_1(report: Path, capsys: pytest.Captu
     code, found = rows(capsys, report)
     assert code == 1
     assert any("CompletionFlag" in line for row in found if row["errors"] for line in row["findings"])
+
+
+@needs_tools
+def test_our_own_list_finds_what_the_validators_do_not(report: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ds = dcmread(report)
+    ds.ContentSequence[-1].ContinuityOfContent = "CONTINUOUS"
+    ds.save_as(report)
+    code, found = rows(capsys, report)
+    assert code == 1
+    assert {row["tool"]: row["errors"] for row in found} == {"dciodvfy": 0, "dsrdump": 0, "points": 1}
+    assert "point 4" in found[-1]["findings"][0]
+
+
+def test_a_breach_of_the_template_is_found_and_quotes_nothing(report: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not is_installed():
+        pytest.skip("PixelMed or Java is not installed")
+    ds = dcmread(report)
+    (procedure,) = [item for item in ds.ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "121058"]
+    procedure.ConceptCodeSequence[0].CodeValue, procedure.ConceptCodeSequence[0].CodeMeaning = "77", "Secret"
+    ds.save_as(report)
+    code, found = rows(capsys, report, without=frozenset({"dciodvfy", "dsrdump", "points"}))
+    assert code == 1
+    assert [(row["tool"], row["errors"]) for row in found] == [("pixelmed", 1)]
+    assert found[0]["findings"][0].endswith("1.8: not found in context group 100")
+    assert "Secret" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [
+        ("Root Template Validation Complete\nIOD validation complete\n", []),
+        ("", ["Error - pixelmed did not come to an end"]),
+        ("Root Template Validation Complete\n", ["Error - pixelmed did not come to an end"]),
+        ("IOD validation complete\n", ["Warning - pixelmed knows no template for this report"]),
+        ("Warning: x\nRoot Template Validation Complete\nIOD validation complete\n", ["Warning: x"]),
+    ],
+)
+def test_pixelmed_is_believed_only_when_it_came_to_its_end(output: str, found: list[str]) -> None:
+    assert complaints(output) == found
+
+
+@given(value=st.text(min_size=1, alphabet=st.characters(exclude_characters="\n")))
+def test_of_what_pixelmed_quotes_nothing_stays(value: str) -> None:
+    line = f'Warning: Template 1500/[Row 1]: 1.2: /CONTAINER (1,DCM,"{value}"): Code (2,LN,"{value}") has {value}'
+    kept = without_codes(line)
+    assert kept.startswith("Warning: Template 1500/[Row 1]: 1.2: ")
+    assert kept.removeprefix("Warning: Template 1500/[Row 1]: 1.2: ") in ("...", "different code meaning") or (
+        "not found in context group" in value or "relationship" in value or "not in template" in value
+    )
 
 
 @needs_tools
@@ -74,7 +128,7 @@ def test_a_set_is_looked_at_together_and_names_no_patient(tmp_path: Path, capsys
     assert "Secret" not in json.dumps(found)
     _, asked = rows(capsys, tmp_path, with_values=True)
     assert "Secret" in json.dumps(asked)
-    validate((tmp_path,), with_values=False, as_json=False)
+    validate((tmp_path,), with_values=False, as_json=False, without=SLOW)
     assert "Secret" not in "".join(capsys.readouterr())
 
 
@@ -85,6 +139,8 @@ def test_what_is_no_dicom_file_is_an_error(tmp_path: Path, capsys: pytest.Captur
     assert (code, row["tool"], row["errors"]) == (1, None, 1)
     with pytest.raises(SettingsError):
         validate((tmp_path / "none",), with_values=False, as_json=True)
+    with pytest.raises(SettingsError, match="there are dciodvfy, dcentvfy, dsrdump, pixelmed, points"):
+        validate((tmp_path,), with_values=False, as_json=True, without=frozenset({"dicom-validator"}))
 
 
 @needs_tools
@@ -98,9 +154,10 @@ def test_a_tool_that_is_missing_is_told_with_its_package(
     assert validate((report,), with_values=False, as_json=True) == 2, "a report nobody could dump is not validated"
     said = capsys.readouterr()
     assert "dsrdump is not installed and was left out; apt-get install dcmtk" in said.err
-    assert [json.loads(line)["tool"] for line in said.out.splitlines()] == ["dciodvfy"]
+    assert "pixelmed is not installed and was left out; apt-get install libpixelmed-java default-jre" in said.err
+    assert [json.loads(line)["tool"] for line in said.out.splitlines()] == ["dciodvfy", "points"]
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    with pytest.raises(SettingsError, match="apt-get install dcmtk dicom3tools"):
+    with pytest.raises(SettingsError, match="apt-get install dcmtk dicom3tools libpixelmed-java"):
         validate((report,), with_values=False, as_json=True)
 
 

@@ -25,6 +25,7 @@ from dicom_ai.store import analyses, outbox
 from dicom_ai.store.database import read, write
 from dicom_ai.store.files import ObjectStore
 from dicom_ai.store.workfiles import WorkFiles, work_folder
+from dicom_ai.verdicts import Verdicts
 
 _RETRIES_S = (5, 15, 60, 300, 900)  # pauses of a failed analysis
 Jobs = Callable[[str], Mapping[str, str]]
@@ -55,6 +56,7 @@ class Story:
             ledger=parts.ledger, files=parts.files, analyst=parts.analyst, evidence=self._evidence, site=parts.site
         )
         self._answers = Answers(settings, sources)
+        self._verdicts = Verdicts(parts.ledger, parts.files, self._zone)
         self._log = get_logger()
 
     def settle(self, set_id: str, number: int | None = None) -> str:
@@ -152,8 +154,16 @@ class Story:
         self._log.error("delivery failed", action="deliver", study=study, destination=destination, error=error)
         self._parts.courier.again(study, destination)
 
+    def read_verdict(self, digest: str) -> str:
+        """Read a structured report that arrived: a verdict on one of ours becomes rows of the ledger."""
+        return self._verdicts.read(digest)
+
+    def verdict_again(self, digest: str, error: str) -> None:
+        """A report could not be looked at for now: `recover` finds it without a job and begins anew."""
+        self._log.error("verdict not read", action="verdict", object=digest[:16], error=error)
+
     def recover(self, jobs: Jobs, poison: Jobs = lambda _: {}) -> None:
-        """See to it that every open set, every closed set without an answer and every queued delivery has a job.
+        """See to it that every open set, closed set without an answer, queued delivery and unread report has a job.
 
         `jobs` wait or run; `poison` were given up because the process died under them too often: their sets end.
         """
@@ -171,7 +181,8 @@ class Story:
             for set_id in unanswered:
                 enqueue(connection, _analyse(set_id, f"analyse:{set_id}:found-{now:%Y%m%d%H%M%S%f}"))
             stalled = outbox.reopen_stalled(connection, jobs("deliver"), now=now, enqueue=enqueue)
-        count = unwatched + len(unanswered) + stalled
+            unread = self._verdicts.find(connection, jobs, poison)
+        count = unwatched + len(unanswered) + stalled + unread
         if count:
             self._log.warning("found without a job", action="recover", count=count)
 

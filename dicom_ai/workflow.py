@@ -1,7 +1,8 @@
 """The story of one source set, from closed to delivered, as durable workflows; read `register` top to bottom.
 
-Three workflows: `settle` looks whether a study is complete, `analyse` takes one closed source set through crop,
-classify and report, `deliver` sends what waits for one destination. Each step commits what it made to the ledger
+Four workflows: `settle` looks whether a study is complete, `analyse` takes one closed source set through crop,
+classify and report, `deliver` sends what waits for one destination, `verdict` reads what a reader said of a
+report of ours. Each step commits what it made to the ledger
 before the next begins and finds it there when it is repeated, so a step may be killed anywhere and run again. Waits
 are delayed jobs. Pixels never pass through the engine: its arguments and results are ids.
 
@@ -15,7 +16,7 @@ from dicom_ai.story import Story
 
 
 def register(story: Story) -> None:
-    """Give the engine its three workflows. Call once per process, before the engine is launched."""
+    """Give the engine its four workflows. Call once per process, before the engine is launched."""
 
     @DBOS.workflow(name="settle", max_recovery_attempts=MAX_RECOVERIES)
     def settle(set_id: str, number: int | None = None) -> None:
@@ -41,3 +42,10 @@ def register(story: Story) -> None:
             step("deliver", story.deliver, study, destination, generation)
         except StepFailed as failure:
             last_step("again", story.deliver_again, study, destination, failure.error)
+
+    @DBOS.workflow(name="verdict", max_recovery_attempts=MAX_RECOVERIES)
+    def verdict(digest: str) -> None:
+        try:
+            step("verdict", story.read_verdict, digest)
+        except StepFailed as failure:
+            last_step("again", story.verdict_again, digest, failure.error)

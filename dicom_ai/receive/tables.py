@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pynetdicom import AllStoragePresentationContexts
 
 from dicom_ai.inflate import DEFLATED
-from dicom_ai.instance import US_IMAGE, US_IMAGE_RETIRED, US_MULTI_FRAME, US_MULTI_FRAME_RETIRED
+from dicom_ai.instance import STRUCTURED_REPORTS, US_IMAGE, US_IMAGE_RETIRED, US_MULTI_FRAME, US_MULTI_FRAME_RETIRED
 
 # Uncompressed (PS3.5 A.1, A.2, A.3). The order is our preference where a sender offers several in one context:
 # uncompressed before lossless before lossy, so that no sender compresses for our sake.
@@ -88,12 +88,12 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (
 """Accepted transfer syntaxes, in order of preference; `crop` decodes every one of them."""
 
 US_CLASSES: tuple[str, ...] = (US_IMAGE, US_MULTI_FRAME, US_IMAGE_RETIRED, US_MULTI_FRAME_RETIRED)
-"""Always accepted. The retired classes are still sent by scanners of the nineties."""
+"""Always accepted, with structured reports: one may be a verdict on ours. Old scanners send the retired classes."""
 
 OTHER_STORAGE_CLASSES: tuple[str, ...] = tuple(
     str(context.abstract_syntax)
     for context in AllStoragePresentationContexts
-    if str(context.abstract_syntax) not in US_CLASSES
+    if str(context.abstract_syntax) not in (*US_CLASSES, *STRUCTURED_REPORTS)
 )
 """Accepted only where we forward: they are never analysed."""
 
@@ -102,7 +102,7 @@ OTHER_STORAGE_CLASSES: tuple[str, ...] = tuple(
 class Accepted:
     """What is negotiated at this moment."""
 
-    storage_classes: tuple[str, ...] = US_CLASSES
+    storage_classes: tuple[str, ...] = US_CLASSES + STRUCTURED_REPORTS
     transfer_syntaxes: tuple[str, ...] = TRANSFER_SYNTAXES
 
 
@@ -114,7 +114,7 @@ def accepted(accept_all: bool, *, deflated: bool = False) -> Accepted:
         deflated: deflated data sets too, as the last choice.
     """
     return Accepted(
-        US_CLASSES + OTHER_STORAGE_CLASSES if accept_all else US_CLASSES,
+        US_CLASSES + STRUCTURED_REPORTS + (OTHER_STORAGE_CLASSES if accept_all else ()),
         (*TRANSFER_SYNTAXES, DEFLATED) if deflated else TRANSFER_SYNTAXES,
     )
 

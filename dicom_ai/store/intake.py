@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, insert, select, update
 
-from dicom_ai.instance import Identity, Instance
+from dicom_ai.instance import STRUCTURED_REPORTS, Identity, Instance
 from dicom_ai.ports import Enqueue, Job, Spooled
 from dicom_ai.site import SiteTables
-from dicom_ai.store import conflicts, membership, tables
+from dicom_ai.store import conflicts, membership, tables, verdicts
 from dicom_ai.store.outbox import QUEUED, open_outbox
 
 TaskOf = Callable[[Instance, str, str], str | None]
@@ -71,6 +71,7 @@ class Intake:
         self._insert(spooled, study, state, reason)
         self._note("received", spooled, study)
         self._follow(study, spooled.digest, task, reason)
+        self._read_later(spooled.instance, spooled.digest)
 
     def repeat(self, spooled: Spooled) -> None:
         """An object the ledger knows: the study is still being sent.
@@ -119,6 +120,7 @@ class Intake:
         state, reason = _state(instance, task)
         self._connection.execute(update(table).where(table.c.digest == digest).values(state=state, reason=reason))
         self._follow(found.study, digest, task, reason)
+        self._read_later(instance, digest)
 
     def finish(self, enqueue: Enqueue) -> None:
         """Write what was gathered, and the jobs."""
@@ -165,6 +167,11 @@ class Intake:
             self._join(study, task, digest)
         elif reason == "no_task":
             self._events.append({"at": self._now, "kind": "unrouted", "ids": {"object": digest, "study": study}})
+
+    def _read_later(self, instance: Instance, digest: str) -> None:
+        """A structured report may be a reader's verdict on one of ours; the work process looks."""
+        if instance.sop_class_uid in STRUCTURED_REPORTS:
+            self._jobs.append(verdicts.reading_job(digest))
 
     def _task(self, instance: Instance, calling_ae: str, called_ae: str) -> str | None:
         if not instance.is_ultrasound:

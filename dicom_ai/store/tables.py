@@ -1,26 +1,17 @@
 """The ledger's tables (SQLAlchemy Core). Times are UTC; names are those of the published contract.
 
-What this is not: queries. `commit`, `settling`, `analyses` and `outbox` hold those, one idea each. Identity lives
-in the table `identity` alone; every other table speaks of objects by digest and of studies by our own id.
+What this is not: queries. `commit`, `settling`, `analyses` and `outbox` hold those, one idea each. Identity of
+patients lives in the table `identity` alone, that of readers in `readers`; every other table speaks of objects by
+digest and of studies by our own id.
 """
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    UniqueConstraint,
-)
+from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
+from dicom_ai.store import schema, verdict_tables
 from dicom_ai.store.utc import Utc
 
-metadata = MetaData()
+metadata = schema.metadata
+readers, readings, verdicts = verdict_tables.readers, verdict_tables.readings, verdict_tables.verdicts
 
 studies = Table(
     "studies",
@@ -195,7 +186,7 @@ results = Table(
     metadata,
     Column("uid", String(64), primary_key=True),
     Column("analysis", ForeignKey("analyses.key"), nullable=False, index=True),
-    Column("kind", String(8), nullable=False),  # report | capture
+    Column("kind", String(8), nullable=False),  # report | capture | verdict | recall
     Column("sop_class", String(64), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("created_at", Utc, nullable=False),
@@ -207,7 +198,7 @@ deliveries = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("study", ForeignKey("studies.id"), nullable=False),
     Column("destination", String(64), nullable=False),
-    Column("kind", String(8), nullable=False),  # source | report | capture
+    Column("kind", String(8), nullable=False),  # source | report | capture | verdict | recall
     Column("object", ForeignKey("objects.digest")),
     Column("analysis", ForeignKey("analyses.key")),
     Column("result", ForeignKey("results.uid")),  # of a report: once its SOP class is negotiated
@@ -228,6 +219,7 @@ recalls = Table(
     Column("conflict", ForeignKey("conflicts.id"), primary_key=True),
     Column("delivery", ForeignKey("deliveries.id"), primary_key=True),  # had reached its destination
     Column("at", Utc, nullable=False),
+    Column("note", ForeignKey("results.uid")),  # the rejection note that takes it back; None: nobody has yet
 )
 
 alarms = Table(

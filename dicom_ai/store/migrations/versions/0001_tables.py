@@ -337,10 +337,51 @@ def upgrade() -> None:
         sa.Column("conflict", sa.Integer(), nullable=False),
         sa.Column("delivery", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("note", sa.String(length=64), nullable=True),
         sa.ForeignKeyConstraint(["conflict"], ["conflicts.id"]),
         sa.ForeignKeyConstraint(["delivery"], ["deliveries.id"]),
+        sa.ForeignKeyConstraint(["note"], ["results.uid"]),
         sa.PrimaryKeyConstraint("conflict", "delivery"),
     )
+    op.create_table(
+        "readers",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("organisation", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("name", "organisation"),
+    )
+    op.create_table(
+        "readings",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+    )
+    op.create_table(
+        "verdicts",
+        sa.Column("sr_uid", sa.String(length=64), nullable=False),
+        sa.Column("tracking_uid", sa.String(length=64), nullable=False),
+        sa.Column("object", sa.String(length=64), nullable=False),
+        sa.Column("study", sa.String(length=32), nullable=False),
+        sa.Column("analysis", sa.String(length=64), nullable=False),
+        sa.Column("image", sa.String(length=64), nullable=False),
+        sa.Column("frame", sa.Integer(), nullable=True),
+        sa.Column("class", sa.String(length=32), nullable=True),
+        sa.Column("probability", sa.Float(), nullable=True),
+        sa.Column("threshold", sa.Float(), nullable=True),
+        sa.Column("device_uid", sa.String(length=64), nullable=False),
+        sa.Column("verdict", sa.String(length=8), nullable=False),
+        sa.Column("reader_class", sa.String(length=32), nullable=True),
+        sa.Column("region", sa.JSON(), nullable=True),
+        sa.Column("reader", sa.Integer(), nullable=False),
+        sa.Column("verified_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["analysis"], ["analyses.key"]),
+        sa.ForeignKeyConstraint(["reader"], ["readers.id"]),
+        sa.ForeignKeyConstraint(["study"], ["studies.id"]),
+        sa.PrimaryKeyConstraint("sr_uid", "tracking_uid"),
+    )
+    op.create_index(op.f("ix_verdicts_analysis"), "verdicts", ["analysis"], unique=False)
     op.create_table(
         "alarms",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),

@@ -15,6 +15,7 @@ check inside the kept shape.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -73,6 +74,11 @@ class _Case:
     size: tuple[int, int]
     frames: int
     said: dict[str, Any] | None = field(default=None)
+
+    @cached_property
+    def known(self) -> Mask | None:
+        """Where the layout keeps; None without one."""
+        return None if self.layout is None else mask_of(self.layout.keep, *self.size)
 
     @property
     def is_approved(self) -> bool:
@@ -179,7 +185,7 @@ def _is_well_in(point: Asked, box: Box) -> bool:
 
 def _agreed(case: _Case, stated: Sequence[Box], picture: Mask) -> CropOutcome:
     said = case.said or {}
-    layout = None if case.layout is None else mask_of(case.layout.keep, *case.size)
+    layout = case.known
     if layout is not None:
         stray = _count(picture & ~layout) / max(1, _count(picture))
         alike = _count(picture & layout) / max(1, _count(picture | layout))
@@ -211,8 +217,8 @@ def _disagreement(said: dict[str, Any]) -> str | None:
 
 def _kept(case: _Case, stated: Sequence[Box], picture: Mask) -> CropOutcome:
     """What every witness allows, less the margin."""
-    if case.layout is not None:
-        picture = picture & mask_of(case.layout.keep, *case.size)
+    if case.known is not None:
+        picture = picture & case.known
     if case.vote.never:
         picture = picture.copy()
     for x0, y0, x1, y1 in case.vote.never:

@@ -153,9 +153,8 @@ def _solved(moves: Floats, offset: Floats, weight: Floats) -> Floats:
     step, robust = np.zeros(moves.shape[1]), weight
     for turn in range(ROUNDS):
         weighted = scaled * robust[:, None]
-        step = cv2.solve(scaled.T @ weighted + still, (weighted.T @ offset)[:, None], flags=cv2.DECOMP_CHOLESKY)[1][
-            :, 0
-        ]
+        wanted = (weighted.T @ offset)[:, None]
+        step = cv2.solve(scaled.T @ weighted + still, wanted, flags=cv2.DECOMP_CHOLESKY)[1][:, 0]
         if turn < ROUNDS - 1:
             rest = np.abs(offset - scaled @ step)
             few = np.sort(rest[spoke])

@@ -23,6 +23,9 @@ LEAST_OPENING = 0.1
 DARK_INSIDE = 77
 """Light, x 255, of what is dark but lies between picture in its row and its column."""
 
+FEW_ROWS = 0.2
+"""Share of a rectangle's rows from which its side is told."""
+
 SHARES = (np.arange(256) / 255).astype(np.float32)
 
 FLOOR = 0.35
@@ -89,10 +92,9 @@ def _guesses(picture: Mask, hull: Mask) -> list[Shape]:
     if (np.abs(low - floor) <= 1).sum() >= FLOOR * len(low) and (low > floor + 1).sum() <= 0.1 * len(low):
         cut = (*cut[:3], float(floor))
     plain = Shape(sides=sides, at=(top, bottom), near=top, far=bottom, drop=0.0, style=LEANING, cut=cut)
-    boxed = upright(plain)
-    whole = (0.0, 0.0, float(columns), float(rows))
+    boxed = replace(upright(plain), sides=_upright_ends(picture) * 2, cut=(0.0, 0.0, float(columns), float(rows)))
     guesses = [
-        replace(boxed, sides=(left.min(), right.max()) * 2, cut=whole),
+        boxed,
         replace(plain, cut=(cut[0], 0.0, cut[2], float(rows))),
     ]
     if db - da > LEAST_OPENING:
@@ -100,6 +102,13 @@ def _guesses(picture: Mask, hull: Mask) -> list[Shape]:
         if cut[3] < rows:  # or it is a shallow arc
             guesses += _arcs(replace(plain, cut=(cut[0], 0.0, cut[2], float(rows))), picture)
     return guesses
+
+
+def _upright_ends(picture: Mask) -> tuple[float, float]:
+    """Where a rectangle's sides are: what sticks out, such as text beside it, does so in few rows."""
+    lit = picture[picture.any(axis=1)]
+    left, right = lit.argmax(axis=1), lit.shape[1] - lit[:, ::-1].argmax(axis=1)
+    return float(np.percentile(left, 100 * FEW_ROWS)), float(np.percentile(right, 100 * (1 - FEW_ROWS)))
 
 
 def _arcs(plain: Shape, picture: Mask) -> list[Shape]:

@@ -6,6 +6,7 @@ What this is not: the process it runs in (`child`), or any of the judgements the
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
@@ -135,6 +136,12 @@ class _Screens:
             raise UnsupportedPixels("the video decoder found damage")
 
 
+def _brightest_channel(frame: Frame) -> npt.NDArray[np.uint8]:
+    """The largest of R, G and B, (H, W); channel by channel, which is several times as fast as along the last axis."""
+    red, green, blue = cv2.split(frame)
+    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
+
+
 class _Look:
     """The picture over time, and how far the first, middle and last frame of a clip show it on their own."""
 
@@ -148,11 +155,7 @@ class _Look:
         """Take in one frame, if it is one of those looked at."""
         if number not in self.numbers:
             return
-        grey = (
-            frame[..., 0]
-            if frame.shape[2] == 1
-            else np.maximum(np.maximum(frame[..., 0], frame[..., 1]), frame[..., 2])
-        )
+        grey = frame[..., 0] if frame.shape[2] == 1 else _brightest_channel(frame)
         if number in self._on_their_own:
             self._own.append(grey)
         if self._brightest is None:

@@ -196,7 +196,7 @@ def _light(grey: Grey, seen: Evidence, shape: Shape) -> Light:
     floor = min(1.0, (seen.level + 1 - seen.black) / full)
     plane = np.asarray(cv2.blur(grey, (3, 3)), np.uint8)
     if seen.painted.any():  # what is painted beside a picture is not its light
-        plane[: height * seen.scale, : width * seen.scale] &= np.kron(
-            1 - seen.painted, np.full((seen.scale,) * 2, 255, np.uint8)
-        )
+        size = width * seen.scale, height * seen.scale
+        clear = cv2.resize(255 - 255 * seen.painted, size, interpolation=cv2.INTER_NEAREST)
+        plane[: size[1], : size[0]] &= np.asarray(clear, np.uint8)
     return Light(plane, table, least=0.4, floor=floor)

@@ -102,7 +102,7 @@ STATES: dict[State, Term] = {
 
 LANGUAGES: dict[str, Term] = {
     "en": Term("en-US", "RFC5646", "English (United States)", "English (United States)"),
-    "zh": Term("zh-CN", "RFC5646", "Chinese (China)", "Chinese (China)"),
+    "zh": Term("zh-CN", "RFC5646", "Chinese (S)", "Chinese (S)"),  # as CID 5000 has it
 }
 
 # CID 100 has no ultrasound code, so the exact procedure stands in the header as LOINC.

@@ -14,7 +14,7 @@ from dicom_ai.finding import Finding, ImageScore, Rules, State, key_frame
 from dicom_ai.kept import Box, Polygon
 from models.card import ModelCard
 
-REPORT_VERSION = "1"
+REPORT_VERSION = "2"
 """Part of the analysis key: raised whenever the form of an SR or a capture changes."""
 
 

@@ -12,7 +12,7 @@ from pydicom.uid import EncapsulatedPDFStorage
 
 from dicom_ai.finding import State
 from dicom_ai.report import code
-from dicom_ai.report.checklist import captures, codes, flags, identifiers, items, numbers, places, tree
+from dicom_ai.report.checklist import captures, codes, flags, identifiers, items, numbers, places, together, tree
 from dicom_ai.report.checklist.complaint import POINTS, Complaint
 from dicom_ai.report.checklist.judge import _BROKEN, complaints, is_ours, set_complaints
 from dicom_ai.report.header import code_item
@@ -205,6 +205,10 @@ DEFECTS: dict[str, tuple[int, int, Callable[[ResultSet], object]]] = {
     "answers last": (1, 4, reorder),
     "warning last": (1, 4, warning_last),
     "class without state": (1, 4, lambda m: state(m, "BLINE", code.SOURCE)),
+    "reference to nothing": (1, 5, lambda m: m.sources.pop()),
+    "capture not sent": (1, 5, lambda m: m.captures.pop()),
+    "report of another patient": (1, 5, report_item("PatientName", "Other^Patient")),
+    "another accession number": (1, 5, report_item("AccessionNumber", "ACC-8")),
     "root title": (1, 6, lambda m: setattr(m.report, "ConceptNameCodeSequence", [code_item(code.IMAGE_LIBRARY)])),
     "no library": (1, 6, lambda m: remove(m.report, "111028")),
     "second library group": (1, 6, second_library_group),
@@ -321,7 +325,7 @@ def test_a_set_without_its_sources_is_judged_as_far_as_it_goes():
 def test_a_listed_image_that_is_not_there_is_missed():
     made = fresh()
     made.sources.pop()
-    assert [c.point for c in set_complaints(made.all)] == [6]
+    assert [c.point for c in set_complaints(made.all)] == [5]
 
 
 @pytest.mark.parametrize(
@@ -360,7 +364,7 @@ def test_no_complaint_quotes_the_object():
     assert secret not in "".join(complaint.line() for complaint in found)
 
 
-@pytest.mark.parametrize("module", [tree, places, numbers, codes, identifiers, flags, captures])
+@pytest.mark.parametrize("module", [tree, places, numbers, codes, identifiers, flags, captures, together])
 def test_every_module_names_points_of_the_list(module: ModuleType):
     source = inspect.getsource(module)
     assert any(f"Complaint({point}," in source for point in POINTS)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 POINTS: dict[int, str] = {
     4: "the warning first, every class answered, every container SEPARATE",
+    5: "one patient and one study over sources and results, and references that lead somewhere",
     6: "a tree that viewers can read: root, library, concept names, tracking, one region on one frame",
     7: "regions closed, inside their frame and inside what the model saw",
     8: "probabilities in %, 0..100, each class once, in agreement with what is stated of them",

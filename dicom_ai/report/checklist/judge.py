@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pydicom.dataset import Dataset
 
 from dicom_ai.instance import OUR_MANUFACTURER, ULTRASOUND_CLASSES
-from dicom_ai.report.checklist import captures, codes, flags, identifiers, items, numbers, places, tree
+from dicom_ai.report.checklist import captures, codes, flags, identifiers, numbers, places, together, tree
 from dicom_ai.report.checklist.complaint import Complaint
 from dicom_ai.report.structured import SR_CLASSES
 
@@ -63,15 +63,4 @@ def set_complaints(objects: Sequence[Dataset]) -> list[Complaint]:
     """
     ours = [ds for ds in objects if is_ours(ds)]
     sources = [ds for ds in objects if ds.get("SOPClassUID") in ULTRASOUND_CLASSES and not is_ours(ds)]
-    found = set(identifiers.together(ours, sources))
-    for report in ours:
-        study = [ds for ds in sources if ds.get("StudyInstanceUID") == report.get("StudyInstanceUID")]
-        there = {str(ds.get("SOPInstanceUID")) for ds in study}
-        listed = {
-            str(image.ReferencedSOPSequence[0].get("ReferencedSOPInstanceUID"))
-            for image in items.library(report)
-            if image.get("ReferencedSOPSequence")
-        }
-        if study and listed - there:
-            found.add(Complaint(6, "a report lists an image that is not among the files"))
-    return sorted(found)
+    return sorted({*identifiers.together(ours, sources), *together.belonging(ours, sources)})

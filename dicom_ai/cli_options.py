@@ -20,8 +20,8 @@ To = Annotated[str, typer.Option("--to", help="the node called, as AE@HOST:PORT"
 
 DAY = {
     "Set up": ("apply", "doctor", "serve"),
-    "Every day": ("alarms", "studies", "deliveries", "conflicts", "quarantine"),
-    "Look closer": ("rules", "reasons", "crop", "analyse", "validate"),
+    "Every day": ("alarms", "studies", "deliveries", "conflicts", "quarantine", "verdict", "verdicts", "recall"),
+    "Look closer": ("rules", "reasons", "crop", "analyse", "show", "validate"),
     "Network": ("echo", "send", "simulate"),
     "See it work": ("demo", "bench"),
 }

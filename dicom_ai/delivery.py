@@ -28,7 +28,7 @@ from dicom_ai.store import conflicts, outbox, results
 from dicom_ai.store.database import read, write
 from dicom_ai.store.files import ObjectStore
 
-_ORDER = ("source", "capture", "report")
+_ORDER = ("source", "capture", "report", "verdict", "recall")
 
 
 def _rank(due: outbox.Due) -> int:

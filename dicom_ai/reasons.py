@@ -219,6 +219,11 @@ _REASONS = (
         "Nothing to do; the later report speaks for all images of the study.",
     ),
     Reason(
+        "recalled", "deliver", "A person recalled the result because it is wrong", "结果有误，已由人工召回",
+        "Nothing to do if it was never sent; where it had arrived a note went out: look whether the PACS heeds it. An "
+        "alarm of this kind says that one arrived while it was recalled: run `dicom-ai recall` again.",
+    ),
+    Reason(
         "no_destination", "deliver", "The destination was taken out of the site's tables", "目的地已从站点配置中移除",
         "Nothing to do if that was meant; else put it back into deploy/site.toml and run `dicom-ai apply`.",
     ),

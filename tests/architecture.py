@@ -50,7 +50,9 @@ NEVER: dict[str, set[str]] = {  # upward, or a toy inside the service
     "dicom_ai.service": {"dicom_ai.simulate"},
 }
 MAY_IMPORT_CLI = {"dicom_ai.__main__"}
-MAY_IMPORT_COMMANDS = {f"dicom_ai.{name}" for name in ("cli", "cli_admin", "cli_bench", "cli_quarantine", "commands")}
+MAY_IMPORT_COMMANDS = {
+    f"dicom_ai.{name}" for name in ("cli", "cli_admin", "cli_bench", "cli_quarantine", "cli_verdict", "commands")
+}
 
 PURE = (
     "dicom_ai.crop",
@@ -85,6 +87,7 @@ OPTIONS_ARE_PARAMETERS = (
     "dicom_ai.cli_admin",
     "dicom_ai.cli_bench",
     "dicom_ai.cli_quarantine",
+    "dicom_ai.cli_verdict",
     "train.__main__",
 )  # Typer: one parameter per command line option
 

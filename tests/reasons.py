@@ -35,7 +35,7 @@ from dicom_ai.report.header import part10
 from dicom_ai.settings import Models
 from dicom_ai.simulate.exam import Shot
 from dicom_ai.site import SiteTables
-from dicom_ai.store import tables
+from dicom_ai.store import rejections, tables
 from dicom_ai.store.database import write
 from dicom_ai.store.files import Disk
 from dicom_ai.store.quarantine import discard, quarantined
@@ -442,6 +442,15 @@ def identity_conflict(parts: Parts) -> str | None:
     return str(reason)
 
 
+def recalled(parts: Parts) -> str | None:
+    work = parts.work(site=SiteTables(destinations=(destination(free_port()),)))
+    key = work.answered(still())
+    with write(work.here.engine) as connection:
+        rejections.stop(connection, key, work.here.clock())
+    (reason,) = {row.reason for row in work.deliveries() if row.kind != "source"}
+    return str(reason)
+
+
 def class_refused(parts: Parts) -> str | None:
     return the_reason(delivered(parts, f"refuse:{still().SOPClassUID}"))
 
@@ -472,6 +481,6 @@ PROBES: dict[str, Callable[[Parts], str | None]] = {
         region_whole_frame, unknown_model, layout_disagrees, no_picture,
         witnesses_disagree, text_on_tissue, proof_failed, discarded, disabled, not_released, superseded,
         no_model, non_finite, identity_unreadable, analysis_failed, class_refused, peer_failed,
-        no_destination, attempts_spent,
+        no_destination, attempts_spent, recalled,
     )
 }  # fmt: skip

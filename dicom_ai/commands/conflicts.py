@@ -115,11 +115,15 @@ def _line(row: Mapping[str, Any]) -> tuple[object, ...]:
     choices = "\n".join(_choice(side) for side in row["choices"])
     done = f"{row['choice']} by {row['by']}" if row["choice"] else ""
     recall = "\n".join(
-        f"{one['kind']} {one['sop_uid']} at {one['destination']} ({one['state']})" for one in row["recall"]
+        f"{one['kind']} {one['sop_uid']} at {one['destination']} ({_recalled(one)})" for one in row["recall"]
     )
     about = "\n".join(row["studies"])
     differs = ", ".join(row["differs"]) or "content only"
     return (row["id"], row["kind"], row["state"], about, row["at"][:16], row["peer"], differs, done or choices, recall)
+
+
+def _recalled(one: Mapping[str, Any]) -> str:
+    return f"recalled, note {one['recalled']}" if one["recalled"] else str(one["state"])
 
 
 def _choice(side: Mapping[str, Any]) -> str:

@@ -83,7 +83,7 @@ def _who(connection: Connection, number: int | None) -> dict[str, str] | None:
 def _recall(connection: Connection, conflict: int) -> list[dict[str, Any]]:
     c = deliveries.c
     query = (
-        select(c.id, c.destination, c.kind, c.state, c.result, objects.c.sop_uid)
+        select(c.id, c.destination, c.kind, c.state, c.result, c.analysis, objects.c.sop_uid)
         .join(recalls, recalls.c.delivery == c.id)
         .outerjoin(objects, objects.c.digest == c.object)
         .outerjoin(results, results.c.uid == c.result)
@@ -97,6 +97,15 @@ def _recall(connection: Connection, conflict: int) -> list[dict[str, Any]]:
             "kind": row.kind,
             "sop_uid": row.result or row.sop_uid,
             "state": row.state,
+            "recalled": _note(connection, row.destination, row.analysis),
         }
         for row in connection.execute(query)
     ]
+
+
+def _note(connection: Connection, destination: str, analysis: str | None) -> str | None:
+    """State of the note that takes this result back at its destination; None: nobody has recalled it there."""
+    c = deliveries.c
+    query = select(c.state).join(results, results.c.uid == c.result).order_by(c.id.desc())
+    sent = query.where(c.kind == "recall", c.destination == destination, results.c.analysis == analysis)
+    return connection.scalar(sent.limit(1))

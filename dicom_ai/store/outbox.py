@@ -21,8 +21,8 @@ QUEUED, SENT, CONFIRMED, UNVERIFIED, HELD, DEAD = "queued", "sent", "confirmed",
 UNFINISHED = (QUEUED, SENT, HELD)
 ARRIVED = (SENT, CONFIRMED, UNVERIFIED)
 """States of a delivery whose object lies, as far as we know, at its destination."""
-FINAL_REASONS = ("superseded", "replaced", "mixed_patient")
-"""Of dead deliveries that nobody may revive: something else took their place, or they are of another patient."""
+FINAL_REASONS = ("superseded", "replaced", "mixed_patient", "recalled")
+"""Of dead deliveries that nobody may revive: something took their place, or they are wrong or of another patient."""
 
 _TOLERANCE = timedelta(seconds=0.25)  # an open job this much later is not worth another one
 

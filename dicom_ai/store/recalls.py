@@ -11,8 +11,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 
 from dicom_ai.ports import Enqueue
+from dicom_ai.store.alarms import raise_alarm
 from dicom_ai.store.outbox import ARRIVED, DEAD, HELD, QUEUED, SENT, open_outbox
-from dicom_ai.store.tables import NOT_STANDING, analyses, conflicts, deliveries, members, objects, recalls
+from dicom_ai.store.tables import NOT_STANDING, analyses, conflicts, deliveries, members, objects, recalls, results
 
 RESULTS = ("report", "capture")
 _WAITING = (QUEUED, HELD)
@@ -55,6 +56,9 @@ def fault_of(connection: Connection, set_id: str) -> str | None:
     ).all()
     if any(row.state in NOT_STANDING for row in found):
         return "replaced"
+    is_recalled = select(results.c.uid).join(analyses, analyses.c.key == results.c.analysis)
+    if connection.scalar(is_recalled.where(analyses.c.set == set_id, results.c.kind == "recall").limit(1)) is not None:
+        return "recalled"
     is_open = (conflicts.c.kind == "patient") & (conflicts.c.state == "open")
     of_study = select(conflicts.c.id).where(is_open, conflicts.c.study.in_({row.study for row in found}))
     if not found or connection.scalar(of_study.limit(1)) is not None:
@@ -115,6 +119,8 @@ def arrived_all_the_same(connection: Connection, delivery: int, now: datetime) -
     """
     c = deliveries.c
     found = connection.execute(select(c.study, c.state, c.reason).where(c.id == delivery).with_for_update()).first()
+    if found is not None and found.state == DEAD and found.reason == "recalled":
+        raise_alarm(connection, "recalled", now, study=found.study, delivery=delivery)
     if found is None or found.state not in (HELD, DEAD) or found.reason not in _BARRED_FOR:
         return
     first = select(objects.c.study).where(objects.c.digest == conflicts.c.kept).scalar_subquery()

@@ -219,7 +219,6 @@ recalls = Table(
     Column("conflict", ForeignKey("conflicts.id"), primary_key=True),
     Column("delivery", ForeignKey("deliveries.id"), primary_key=True),  # had reached its destination
     Column("at", Utc, nullable=False),
-    Column("note", ForeignKey("results.uid")),  # the rejection note that takes it back; None: nobody has yet
 )
 
 alarms = Table(

@@ -337,10 +337,8 @@ def upgrade() -> None:
         sa.Column("conflict", sa.Integer(), nullable=False),
         sa.Column("delivery", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(), nullable=False),
-        sa.Column("note", sa.String(length=64), nullable=True),
         sa.ForeignKeyConstraint(["conflict"], ["conflicts.id"]),
         sa.ForeignKeyConstraint(["delivery"], ["deliveries.id"]),
-        sa.ForeignKeyConstraint(["note"], ["results.uid"]),
         sa.PrimaryKeyConstraint("conflict", "delivery"),
     )
     op.create_table(

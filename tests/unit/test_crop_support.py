@@ -185,22 +185,3 @@ def test_without_a_picture_nothing_is_found(screen):
 def test_same_screen_gives_the_same_shape():
     screen = furnish(speckled(SHAPES["cut"]), SHAPES["cut"])[0]
     assert picture_support(screen) == picture_support(screen.copy())
-
-
-def leaning():
-    middle = 390 + (YS - 290) * 0.25
-    return (YS >= 90) & (YS < 480) & (np.abs(XS - middle) < 160)
-
-
-@pytest.mark.parametrize("height", [24, 40, 56])
-@pytest.mark.parametrize("shape", [rectangle(), leaning()], ids=["rectangle", "leaning"])
-def test_large_text_that_touches_the_picture_is_no_part_of_it(shape, height):
-    """Bold digits a few pixels beside the right edge, as if typed there."""
-    screen = speckled(shape)
-    edge = int(np.flatnonzero(shape[300])[-1])
-    font, scale = cv2.FONT_HERSHEY_SIMPLEX, height / 22
-    cv2.putText(screen, "96393", (edge + 6, 310), font, scale, 235, max(3, height // 7), cv2.LINE_AA)
-    assert (screen[~shape] > 0).any()
-    _, mask = found(screen)
-    assert iou(mask, shape) >= 0.96
-    assert not (mask & ~cv2.dilate(shape.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)).any()

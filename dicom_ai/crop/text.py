@@ -23,7 +23,7 @@ from dicom_ai.kept import Box, Mask
 Grey = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-FAINT, WEAK, SURE = 0.0, 0.5, 3.0
+FAINT, WEAK, SURE = 0.0, 0.5, 5.0
 """Logits: cells above the first are joined; a group whose cells add up to the third is a hit; one that reaches the
 second is compared with the words of the header."""
 
@@ -38,8 +38,8 @@ ALIKE = 0.5
 """Correlation with a rendered word of the header from which a group that is no hit on its own becomes one."""
 
 MOST_WRITING, MOST_BLANKED = 0.02, 0.05
-"""Shares of the kept area: of the cells of one text, and of everything that is painted black. What needs more is a
-picture with writing on it, and a person should look."""
+"""Shares of the kept area: of one text without any margin, and of everything that is painted black. What needs more
+is a picture with writing on it, and a person should look."""
 
 LEAST_MARGIN = 4
 """Pixels painted black around the cells of a text, or a quarter of their height: soft edges, what lossy compression
@@ -93,7 +93,8 @@ class TextCheck:
         x0, y0, x1, y1 = (int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1) if ys.size else (0, 0, CELL, CELL)
         self._window = x0, y0, x1, y1
         self._pad = (-(y1 - y0)) % CELL, (-(x1 - x0)) % CELL
-        self._inside = self._padded(keep[y0:y1, x0:x1].astype(np.uint8) * np.uint8(255))
+        kept = keep[y0:y1, x0:x1].astype(np.uint8) * np.uint8(255)
+        self._inside = np.pad(kept, ((0, self._pad[0]), (0, self._pad[1])))
         rows, columns = self._inside.shape
         blocks = self._inside.reshape(rows // CELL, CELL, columns // CELL, CELL)
         self._cells: Mask = np.asarray(blocks.any(axis=(1, 3)), np.bool_)
@@ -144,7 +145,10 @@ class TextCheck:
         """Boxes that cover every hit whole, if all of it stands still, is small and is no word of the header."""
         near = [group.box for group in _groups(self._peak, NEAR)]
         tight = _merged([*hits, *(box for box in near if any(_touch(box, hit) for hit in hits))])
-        if any(self._share(box) > MOST_WRITING or not self._still.is_still(box, self._inside) for box in tight):
+        if any(
+            self._share(_less_half_a_cell(box)) > MOST_WRITING or not self._still.is_still(box, self._inside)
+            for box in tight
+        ):
             return None
         boxes = _merged([_with_margin(box, self._inside.shape) for box in tight])
         is_named = any(likeness(self._still.patch(box), self._words, box[3] - box[1]) >= ALIKE for box in tight)
@@ -234,6 +238,11 @@ def _contrast(grey: Grey, box: Box) -> float:
     part = grey[max(0, y0 - CELL) : y1 + CELL, max(0, x0 - CELL) : x1 + CELL]
     bright, dark = (cv2.morphologyEx(part, way, _BROAD) for way in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
     return float(max(np.quantile(bright, 0.95), np.quantile(dark, 0.95)))
+
+
+def _less_half_a_cell(box: Box) -> Box:
+    """Cells reach over the letters in them by half a cell on each side, on average."""
+    return box[0] + CELL // 2, box[1] + CELL // 2, box[2] - CELL // 2, box[3] - CELL // 2
 
 
 def _with_margin(box: Box, shape: tuple[int, ...]) -> Box:

@@ -20,7 +20,7 @@ deliveries_app = typer.Typer(help="What goes to which destination, what is held 
 
 def add_to(app: typer.Typer) -> None:
     """Hook the administrator's commands and groups into `app`."""
-    for command in (doctor, alarms, validate):
+    for command in (doctor, alarms, show, validate):
         app.command()(command)
     for name, group in (
         ("studies", studies_app),
@@ -147,6 +147,19 @@ def validate(
 
     left_out = frozenset(without or ())
     raise typer.Exit(validators.validate(paths, with_values=values, as_json=json_rows, without=left_out))
+
+
+def show(
+    report: Annotated[Path, typer.Argument(help="DICOM file of a structured report", metavar="SR")],
+    html: Annotated[Path | None, typer.Option("--html", help="write a page for a browser instead")] = None,
+) -> None:
+    """Print a report as a radiologist reads it: answers, warning, images, measurements. Nothing names the patient.
+
+    Example: dicom-ai show results/2.25.7.dcm --html report.html
+    """
+    from dicom_ai.commands import show as reading
+
+    raise typer.Exit(reading.show(report, html))
 
 
 def alarms(

@@ -44,6 +44,11 @@ def report_rows(report: Dataset) -> list[tuple[str, str, str]]:
     return rows
 
 
+def stated(item: Dataset) -> tuple[str, str]:
+    """Name and value of an item as people read them; "" for what it has not."""
+    return _name(item), _value(item)
+
+
 def _lines(item: Dataset, depth: int, *, brief: bool) -> Iterator[str]:
     if brief and _code(item) in _FOR_MACHINES:
         return

@@ -49,8 +49,9 @@ class Verdicts:
             OSError, UnreadableInstance: the store cannot be read for now; nothing was written down.
         """
         with read(self._ledger.engine) as connection:
-            if verdicts.was_read(connection, digest):
-                return verdicts.VERDICT
+            standing = verdicts.outcome_of(connection, digest)
+        if standing is not None:
+            return standing
         try:
             document, about = self._document(digest)
             found = self._verified(document, digest, about)

@@ -98,9 +98,9 @@ def note(connection: Connection, digest: str, outcome: str, now: datetime) -> bo
     return insert_once(connection, readings, {"digest": digest}, values)
 
 
-def was_read(connection: Connection, digest: str) -> bool:
-    """Whether a structured report was looked at."""
-    return connection.scalar(select(readings.c.digest).where(readings.c.digest == digest)) is not None
+def outcome_of(connection: Connection, digest: str) -> str | None:
+    """What came of looking at a structured report; None when nobody has."""
+    return connection.scalar(select(readings.c.outcome).where(readings.c.digest == digest))
 
 
 def unread(connection: Connection) -> list[str]:

@@ -4,27 +4,30 @@ import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE
 
 from dicom_ai.classify.catalogue import Installed
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.engine import StepFailed
 from dicom_ai.errors import After
 from dicom_ai.instance import STRUCTURED_REPORTS
+from dicom_ai.receive.acceptor import PynetdicomAcceptor
+from dicom_ai.receive.tables import accepted
 from dicom_ai.report import code, find
 from dicom_ai.report.assessed import Assessment, Missed
-from dicom_ai.report.verdict import Reader, verdict_report
-from dicom_ai.site import SiteTables
+from dicom_ai.settings import Receive
 from dicom_ai.store import tables, verdicts
+from dicom_ai.store.committer import Committer
 from dicom_ai.store.database import read, write
-from tests.workplace import SITE, Workplace, destination, lung, pacs, small_cropper, tiny, workplace
+from tests.reported import READER, Reported, reported_study
+from tests.workplace import small_cropper, tiny
 
 torch.set_num_threads(1)
-READER = Reader("Muster^Doktor", "Invented Hospital", "2026-01-03T08:15:00")
 SQUARE = ((300.0, 200.0), (340.0, 200.0), (340.0, 240.0), (300.0, 240.0), (300.0, 200.0))
 
 
@@ -39,45 +42,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return tiny(tmp_path_factory.mktemp("model"))
 
 
-@dataclasses.dataclass
-class Reported:
-    """A study whose report has reached a PACS."""
-
-    work: Workplace
-    key: str
-    report: Dataset
-
-    def uids(self) -> list[str]:
-        return [find.tracking_uid(group) for group in find.groups(self.report)]
-
-    def verdict(self, *said: Assessment, missed: tuple[Missed, ...] = (), reader: Reader = READER) -> Dataset:
-        return verdict_report(self.report, said, missed, reader, namespace=SITE.namespace)
-
-    def arrive(self, *documents: Dataset) -> list[str]:
-        """Receive documents and run the jobs that came of it; what each read."""
-        before = {job.id for job in self.work.here.jobs.all()}
-        self.work.receive(*documents)
-        jobs = [job for job in self.work.here.jobs.all() if job.workflow == "verdict" and job.id not in before]
-        return [self.work.story.read_verdict(job.arguments[0]) for job in jobs]
-
-    def rows(self) -> list[Any]:
-        return list(self.work.rows(tables.verdicts))
-
-    def in_force(self) -> list[dict[str, Any]]:
-        with read(self.work.here.engine) as connection:
-            return verdicts.rows_in_force(connection, with_identity=False)
-
-
 @pytest.fixture
 def reported(tmp_path: Path, cropper: Cropper, model: Installed) -> Iterator[Reported]:
-    with pacs(tmp_path / "pacs") as received:
-        site = SiteTables(destinations=(destination(received.port),))
-        work = workplace(tmp_path / "data", cropper, [model], site=site)
-        key = work.answered(*lung())
-        work.here.clock.forward(5)
-        work.deliver()
-        (report,) = received.reports()
-        yield Reported(work, key, report)
+    with reported_study(tmp_path, cropper, model) as one:
+        yield one
 
 
 def test_a_verdict_becomes_rows_once_however_often_it_comes(reported: Reported) -> None:
@@ -140,35 +108,82 @@ def test_our_own_report_come_back_is_no_verdict(reported: Reported) -> None:
     assert reported.work.events("verdict_refused") == []
 
 
-@pytest.mark.parametrize(
-    ("keyword", "value", "outcome"),
-    [
-        ("StudyInstanceUID", "1.2.3", "other_study"),
-        ("PatientID", "SOMEBODY-ELSE", "other_patient"),
-        ("PredecessorDocumentsSequence", None, "unknown_report"),
-        ("VerifyingObserverSequence", None, "unreadable"),
-        ("ContentSequence", None, "unreadable"),
-        ("VerificationFlag", "UNVERIFIED", "other"),
-    ],
-)
-def test_a_document_that_cannot_be_believed_makes_no_row(
-    reported: Reported, keyword: str, value: str | None, outcome: str
-) -> None:
-    document = reported.verdict(Assessment(reported.uids()[0], "ACCEPTED"))
-    if value is not None:
-        setattr(document, keyword, value)
-    elif keyword == "PredecessorDocumentsSequence":
-        series = document.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
-        series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = "1.2.3.4"
-    elif keyword == "VerifyingObserverSequence":
-        del document.VerifyingObserverSequence[0].VerificationDateTime
-    else:
-        (group,) = find.groups(document)
-        group.ContentSequence = [item for item in group.ContentSequence if item.ValueType != "SCOORD"]
-    assert reported.arrive(document) == [outcome]
+def of_another_study(document: Dataset) -> None:
+    document.StudyInstanceUID = "1.2.3"
+
+
+def of_another_patient(document: Dataset) -> None:
+    document.PatientID = "SOMEBODY-ELSE"
+
+
+def about_an_unknown_report(document: Dataset) -> None:
+    series = document.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = "1.2.3.4"
+
+
+def without_a_time(document: Dataset) -> None:
+    del document.VerifyingObserverSequence[0].VerificationDateTime
+
+
+def without_a_region(document: Dataset) -> None:
+    (group,) = find.groups(document)
+    group.ContentSequence = [item for item in group.ContentSequence if item.ValueType != "SCOORD"]
+
+
+def without_an_assessment(document: Dataset) -> None:
+    (group,) = find.groups(document)
+    group.ContentSequence = [item for item in group.ContentSequence if not find.is_called(item, code.AI_ASSESSMENT)]
+
+
+def not_verified(document: Dataset) -> None:
+    document.VerificationFlag = "UNVERIFIED"
+
+
+def test_a_document_that_cannot_be_believed_makes_no_row(reported: Reported) -> None:
+    cases = {
+        of_another_study: "other_study",
+        of_another_patient: "other_patient",
+        about_an_unknown_report: "unknown_report",
+        without_a_time: "unreadable",
+        without_a_region: "unreadable",
+        without_an_assessment: "empty",
+        not_verified: "other",
+    }
+    outcomes = {}
+    for day, change in enumerate(cases, 10):
+        reader = dataclasses.replace(READER, time=f"2026-01-{day}T08:15:00")
+        document = reported.verdict(Assessment(reported.uids()[0], "ACCEPTED"), reader=reader)
+        change(document)
+        (outcomes[change],) = reported.arrive(document)
+    assert outcomes == cases
     assert reported.rows() == []
-    refused = reported.work.events("verdict_refused")
-    assert [event["outcome"] for event in refused] == ([] if outcome == "other" else [outcome])
+    refused = [event["outcome"] for event in reported.work.events("verdict_refused")]
+    assert refused == [outcome for outcome in cases.values() if outcome != "other"]
+
+
+def test_over_a_socket_to_a_receiver_that_forwards_nothing_a_verdict_comes_in_once(reported: Reported) -> None:
+    work = reported.work
+    committer = Committer(work.here.keeper, wait_ms=0, batch=32)
+    acceptor = PynetdicomAcceptor(
+        Receive(port=0), lambda: accepted(False), authorise=lambda *_: True, keep=committer.keep, notices=committer,
+        spool=work.here.files.new_spool,
+    )  # fmt: skip
+    document = reported.verdict(Assessment(reported.uids()[0], "REJECTED"))
+    port = acceptor.start()
+    try:
+        for _ in range(2):
+            ae = AE("READER")
+            ae.add_requested_context(document.SOPClassUID, ExplicitVRLittleEndian)
+            association = ae.associate("127.0.0.1", port, ae_title="DICOM_AI")
+            assert association.is_established
+            assert association.send_c_store(document).Status == 0
+            association.release()
+    finally:
+        acceptor.drain(5.0)
+        committer.stop()
+    jobs = [job for job in work.here.jobs.all() if job.workflow == "verdict"]
+    assert [work.story.read_verdict(job.arguments[0]) for job in jobs] == ["verdict"]
+    assert [row.verdict for row in reported.rows()] == ["REJECTED"]
 
 
 def test_the_last_verified_document_is_in_force_whole(reported: Reported) -> None:

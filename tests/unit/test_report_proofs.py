@@ -20,6 +20,7 @@ from dicom_ai.report.checklist import items
 from dicom_ai.report.header import code_item, part10
 from dicom_ai.report.structured import SR_CLASSES
 from tests.results_set import ResultSet, result_set
+from tests.unit.test_report_validators import ENTITY
 
 
 def installed(tool: str) -> None:
@@ -41,6 +42,13 @@ def test_pixelmed_finds_nothing_in_three_reports(kind, frames, language, sop_cla
     installed("pixelmed")
     made = result_set(kind, frames, language=language, sop_class=sop_class)
     assert findings("pixelmed", written(made.report, tmp_path)) == []
+
+
+@pytest.mark.parametrize(("kind", "frames"), [("lung", 1), ("lung", 4), ("uterus", 1)])
+def test_dcentvfy_finds_nothing_over_a_set(kind, frames, tmp_path):
+    installed("dcentvfy")
+    found = findings("dcentvfy", *files(result_set(kind, frames), tmp_path))
+    assert [line for line in found if not ENTITY.search(line)] == []
 
 
 def group(report: Dataset) -> Dataset:

@@ -30,9 +30,12 @@ def test_a_verdict_and_a_recall_reach_the_pacs_and_the_verdict_comes_back(tmp_pa
                 one.wait_until(one.is_at_rest, 150, what)
                 return list(pacs.received())
 
-            send_exams([exam], Address("DICOM_AI", "127.0.0.1", one.port))
+            statuses = [row["status"] for row in send_exams([exam], Address("DICOM_AI", "127.0.0.1", one.port))]
+            assert statuses == ["0x0000"] * len(exam)
             headers = [dcmread(BytesIO(content)) for content in at_rest("the study to be answered")]
-            (report,) = [ds for ds in headers if ds.Modality == "SR"]
+            reports = [ds for ds in headers if ds.Modality == "SR"]
+            assert len(reports) == 1, one.diagnosis()
+            (report,) = reports
             said = ("--reject", "1", "--by", "Muster^Erika", "--organisation", "Clinic", "--send")
             done = one.command("verdict", report.SOPInstanceUID, *said, "--data", one.data, "--out", "verdict.dcm")
             assert done.returncode == 0, done.stderr

@@ -52,7 +52,7 @@ def test_dcentvfy_finds_nothing_over_a_set(kind, frames, tmp_path):
 
 
 def group(report: Dataset) -> Dataset:
-    return items.groups(report)[0]
+    return items.groups(report)[1]
 
 
 def method_in_a_group(report: Dataset) -> None:

@@ -208,7 +208,8 @@ def simulate_scanner(
     manners: Annotated[
         list[str] | None,
         typer.Option(
-            help="one-by-one[:PAUSE_MS], repeat:N[:PAUSE_MS], wrong-syntax:K, deflated[:only], padded-uids; repeatable"
+            help="one-by-one[:PAUSE_MS], repeat:N[:PAUSE_MS], wrong-syntax:K, deflated[:only], padded-uids, "
+            "commit:PORT; repeatable"
         ),
     ] = None,
     charset: Annotated[

@@ -56,6 +56,26 @@ class Receipt:
 Keep = Callable[[Sequence[Spooled]], Sequence[Receipt]]
 """Make objects durable: file, directory, ledger row and job; receipts in the order given. Never raises."""
 
+
+@dataclass(frozen=True)
+class CommitmentRequest:
+    """A peer asks whether we take responsibility for what it sent (Storage Commitment Push Model, PS3.4 J.3).
+
+    Attributes:
+        calling_ae, called_ae: who asked, and the name it called us by.
+        transaction_uid: the peer's name for the request.
+        listed: (SOP Class UID, SOP Instance UID) of every object asked about, as written in the request; not empty.
+    """
+
+    calling_ae: str
+    called_ae: str
+    transaction_uid: str
+    listed: tuple[tuple[str, str], ...]
+
+
+Promise = Callable[[CommitmentRequest], None]
+"""Write a request down durably, with the job that reports on it. Raises DicomAIError: it is not written down."""
+
 Authorise = Callable[[str, str, str], bool]
 """(calling AE, called AE, address) -> whether the association is accepted."""
 

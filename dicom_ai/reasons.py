@@ -228,6 +228,11 @@ _REASONS = (
         "Nothing to do if that was meant; else put it back into deploy/site.toml and run `dicom-ai apply`.",
     ),
     Reason(
+        "no_address", "deliver", "A device asked for storage commitment, and nobody knows where to send the report",
+        "设备请求了存储确认，但没有报告的接收地址",
+        "Give the peer host and port in deploy/site.toml and run `dicom-ai apply`; the report goes out by itself.",
+    ),
+    Reason(
         "attempts_spent", "deliver", "The destination could not be reached or stayed unwell for the retention time",
         "在保留时间内目的地不可达或异常", "Restore the destination, then run `dicom-ai deliveries retry`.",
     ),

@@ -24,6 +24,7 @@ from dicom_ai.classify.routing import route, rows_of, traps
 from dicom_ai.errors import DicomAIError, ResourceError, SettingsError
 from dicom_ai.groundwork import prepare, sweep
 from dicom_ai.instance import Instance
+from dicom_ai.ledger import Ledger
 from dicom_ai.ports import Enqueue
 from dicom_ai.rows import print_row
 from dicom_ai.settings import Settings
@@ -103,7 +104,9 @@ def task_of(tables: SiteTables, instance: Instance, calling_ae: str, called_ae: 
 
 def receive_role(settings: Settings) -> None:
     """Be the storage SCP until told to stop."""
+    from dicom_ai.commitments import promising
     from dicom_ai.receive.acceptor import PynetdicomAcceptor
+    from dicom_ai.receive.commitment import CommitmentService
     from dicom_ai.receive.tables import accepted
     from dicom_ai.store.committer import Committer
 
@@ -123,6 +126,8 @@ def receive_role(settings: Settings) -> None:
         notices=committer,
         spool=keeper.files.new_spool,
     )
+    ledger = Ledger(opened, keeper.enqueue, _now)
+    acceptor.offer(CommitmentService(promising(ledger, settings.store.settle_signal_s)))
     port = acceptor.start()
     print_row({"ready": True, "ae": settings.receive.ae_title, "port": port})
     _until(stop, keeper.files)
@@ -171,7 +176,6 @@ def work_role(settings: Settings) -> None:
     from dicom_ai.analysis import cropper_of
     from dicom_ai.approved import approved
     from dicom_ai.delivery import Courier
-    from dicom_ai.ledger import Ledger
     from dicom_ai.story import Parts, Story
 
     stop = _stop_signal()

@@ -72,6 +72,9 @@ class Store(Section):
     commit_batch: int = Field(32, ge=1, le=1024, description="objects committed together at most")
     settle_quiet_s: float = Field(60.0, ge=0, description="a study is closed after this much silence, seconds")
     settle_late_quiet_s: float = Field(120.0, ge=0, description="the same for late objects of a closed study")
+    settle_signal_s: float = Field(
+        5.0, ge=0, description="the same when the scanner listed all it sent (storage commitment), seconds"
+    )
 
 
 class Crop(Section):

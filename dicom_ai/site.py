@@ -23,6 +23,8 @@ class Peer(_Row):
 
     ae_title: str = Field(min_length=1, max_length=16)
     description: str = ""
+    host: str = ""  # where it takes reports of storage commitment; empty: nowhere
+    port: int = Field(104, ge=1, le=65535)
 
 
 class Route(_Row):
@@ -64,6 +66,10 @@ class SiteTables(_Row):
         if len(names) != len(set(names)):
             raise ValueError("two destinations share a name")
         return self
+
+    def address_of(self, ae_title: str) -> Peer | None:
+        """The peer of this AE title if it can be called, else None."""
+        return next((peer for peer in self.peers if peer.ae_title == ae_title and peer.host), None)
 
     def destination(self, name: str) -> Destination | None:
         """The destination of this name, None when it was taken out of the tables."""

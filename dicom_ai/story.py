@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from dicom_ai.analysis import Analyst
 from dicom_ai.answer import Answers, Sources
+from dicom_ai.commitments import Commitments
 from dicom_ai.delivery import Courier
 from dicom_ai.engine import StepFailed
 from dicom_ai.errors import After, TaskDisabled
@@ -57,6 +58,7 @@ class Story:
         )
         self._answers = Answers(settings, sources)
         self._verdicts = Verdicts(parts.ledger, parts.files, self._zone)
+        self._commitments = Commitments(settings.deliver, parts.ledger, parts.files, parts.site)
         self._log = get_logger()
 
     def settle(self, set_id: str, number: int | None = None) -> str:
@@ -162,8 +164,17 @@ class Story:
         """A report could not be looked at for now: `recover` finds it without a job and begins anew."""
         self._log.error("verdict not read", action="verdict", object=digest[:16], error=error)
 
+    def report_commitment(self, number: str) -> str:
+        """Tell a peer which of the objects it asked about are kept."""
+        return self._commitments.report(int(number))
+
+    def commitment_again(self, number: str, error: str) -> None:
+        """A report on a commitment broke off in a way nobody foresaw: it gets a next time."""
+        self._log.error("commitment not reported", action="deliver", error=error)
+        self._commitments.again(int(number))
+
     def recover(self, jobs: Jobs, poison: Jobs = lambda _: {}) -> None:
-        """See to it that every open set, closed set without an answer, queued delivery and unread report has a job.
+        """See to it that every open set, closed set without an answer, queued delivery, report and request has a job.
 
         `jobs` wait or run; `poison` were given up because the process died under them too often: their sets end.
         """
@@ -182,7 +193,8 @@ class Story:
                 enqueue(connection, _analyse(set_id, f"analyse:{set_id}:found-{now:%Y%m%d%H%M%S%f}"))
             stalled = outbox.reopen_stalled(connection, jobs("deliver"), now=now, enqueue=enqueue)
             unread = self._verdicts.find(connection, jobs, poison)
-        count = unwatched + len(unanswered) + stalled + unread
+            unreported = self._commitments.find(connection, jobs)
+        count = unwatched + len(unanswered) + stalled + unread + unreported
         if count:
             self._log.warning("found without a job", action="recover", count=count)
 

@@ -1,8 +1,8 @@
 """The story of one source set, from closed to delivered, as durable workflows; read `register` top to bottom.
 
-Four workflows: `settle` looks whether a study is complete, `analyse` takes one closed source set through crop,
+Five workflows: `settle` looks whether a study is complete, `analyse` takes one closed source set through crop,
 classify and report, `deliver` sends what waits for one destination, `verdict` reads what a reader said of a
-report of ours. Each step commits what it made to the ledger
+report of ours, `commitment` tells a device which of its objects are kept. Each step commits what it made to the ledger
 before the next begins and finds it there when it is repeated, so a step may be killed anywhere and run again. Waits
 are delayed jobs. Pixels never pass through the engine: its arguments and results are ids.
 
@@ -16,7 +16,7 @@ from dicom_ai.story import Story
 
 
 def register(story: Story) -> None:
-    """Give the engine its four workflows. Call once per process, before the engine is launched."""
+    """Give the engine its five workflows. Call once per process, before the engine is launched."""
 
     @DBOS.workflow(name="settle", max_recovery_attempts=MAX_RECOVERIES)
     def settle(set_id: str, number: int | None = None) -> None:
@@ -49,3 +49,14 @@ def register(story: Story) -> None:
             step("verdict", story.read_verdict, digest)
         except StepFailed as failure:
             last_step("again", story.verdict_again, digest, failure.error)
+
+    _register_commitment(story)
+
+
+def _register_commitment(story: Story) -> None:
+    @DBOS.workflow(name="commitment", max_recovery_attempts=MAX_RECOVERIES)
+    def commitment(number: str) -> None:
+        try:
+            step("commitment", story.report_commitment, number)
+        except StepFailed as failure:
+            last_step("again", story.commitment_again, number, failure.error)

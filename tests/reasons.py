@@ -24,11 +24,14 @@ from pydicom.uid import JPEG2000MC, EnhancedUSVolumeStorage, RawDataStorage, Sec
 from dicom_ai.classify.catalogue import Installed
 from dicom_ai.classify.runtime import Classifier
 from dicom_ai.commands.exporting import Exporter
+from dicom_ai.commitments import promising
 from dicom_ai.crop.catalogue import Layout
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.engine import StepFailed
 from dicom_ai.errors import DicomAIError
 from dicom_ai.instance import OUR_MANUFACTURER
+from dicom_ai.ledger import Ledger
+from dicom_ai.ports import CommitmentRequest
 from dicom_ai.receive.bounded import require_size
 from dicom_ai.receive.scan import require_match, scan
 from dicom_ai.report.header import part10
@@ -463,6 +466,15 @@ def no_destination(parts: Parts) -> str | None:
     return the_reason(delivered(parts, tables_in_force=False))
 
 
+def no_address(parts: Parts) -> str | None:
+    work = parts.work(site=SiteTables())
+    ledger = Ledger(work.here.engine, work.here.jobs, work.here.clock)
+    promising(ledger, 5.0)(CommitmentRequest("SCANNER", "DICOM_AI", "1.2.77.1", (("1.2", "1.2.3.1"),)))
+    assert work.story.report_commitment("1") == "queued"
+    (row,) = work.rows(tables.alarms)
+    return str(row.reason)
+
+
 def attempts_spent(parts: Parts) -> str | None:
     work = parts.work(site=SiteTables(destinations=(destination(free_port()),)))
     work.receive(still())
@@ -481,6 +493,6 @@ PROBES: dict[str, Callable[[Parts], str | None]] = {
         region_whole_frame, unknown_model, layout_disagrees, no_picture,
         witnesses_disagree, text_on_tissue, proof_failed, discarded, disabled, not_released, superseded,
         no_model, non_finite, identity_unreadable, analysis_failed, class_refused, peer_failed,
-        no_destination, attempts_spent, recalled,
+        no_destination, no_address, attempts_spent, recalled,
     )
 }  # fmt: skip

@@ -67,7 +67,7 @@ def simulate_scanner(plan: ScannerPlan, to: str) -> int:
     last: dict[str, str] = {}
     for row in send_exams(exams, parse_address(to), rate=plan.rate, habits=habits, calling=calling):
         print_row(row)
-        last[row["sop_uid"]] = row["status"]
+        last[row.get("sop_uid") or row["transaction"]] = row["status"]
     return int(any(status != "0x0000" for status in last.values()))
 
 

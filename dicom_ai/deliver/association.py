@@ -13,6 +13,7 @@ What this is not: a decision about statuses. `dicom_ai.deliver.status` has the t
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from pydicom.errors import InvalidDicomError
 from pynetdicom import _config, evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association as Negotiated
-from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ
-from pynetdicom.dimse_primitives import C_ECHO, C_STORE
+from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ, N_EVENT_REPORT_RQ
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE, N_EVENT_REPORT
 from pynetdicom.dsutils import split_dataset
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import build_context, build_role
 
 from dicom_ai import points
 from dicom_ai.deliver.address import is_ae_title
@@ -95,6 +96,26 @@ class Association:
         request.MessageID = self._next_message_id()
         request.AffectedSOPClassUID = sop_class
         return self._exchange(request, C_ECHO_RQ(), context_id)
+
+    def event_report(self, context: Wanted, instance: str, event_type: int, information: BytesIO) -> int:
+        """Send an N-EVENT-REPORT of the context's SOP class and return the status of its response; raises as `echo`.
+
+        Args:
+            context: SOP class and transfer syntax.
+            instance: SOP Instance UID the event is of.
+            event_type: Event Type ID.
+            information: encoded Event Information.
+        """
+        context_id = self._contexts.get(context)
+        if context_id is None:
+            raise PeerRefused(f"{context[0]} was not accepted")
+        request = N_EVENT_REPORT()
+        request.MessageID = self._next_message_id()
+        request.AffectedSOPClassUID = context[0]
+        request.AffectedSOPInstanceUID = instance
+        request.EventTypeID = event_type
+        request.EventInformation = information
+        return self._exchange(request, N_EVENT_REPORT_RQ(), context_id)
 
     def release(self) -> None:
         """End the association in agreement with the peer; a peer that does not agree in time is left."""
@@ -182,7 +203,7 @@ class _Line:
             self._socket.close()
 
 
-def open_association(node: Node, wanted: Sequence[Wanted], settings: Deliver) -> Association:
+def open_association(node: Node, wanted: Sequence[Wanted], settings: Deliver, *, as_scp: bool = False) -> Association:
     """Connect and negotiate.
 
     A rejected association ("called AE title not recognised", even if the peer calls that permanent) is reported as
@@ -193,6 +214,7 @@ def open_association(node: Node, wanted: Sequence[Wanted], settings: Deliver) ->
         node: whom to call.
         wanted: distinct (SOP class, transfer syntax) pairs, 1 to 128.
         settings: our AE title and the time limits.
+        as_scp: we provide the services although it is we who call; the peer is asked whether it agrees.
 
     Raises:
         PeerUnreachable: no connection, no answer in time, or the association was rejected or dropped.
@@ -213,6 +235,7 @@ def open_association(node: Node, wanted: Sequence[Wanted], settings: Deliver) ->
             contexts=[build_context(sop_class, syntax) for sop_class, syntax in wanted],
             ae_title=node.ae_title,
             max_pdu=_LARGEST_PDU,
+            ext_neg=[build_role(uid, scp_role=True) for uid in {uid for uid, _ in wanted}] if as_scp else None,
             evt_handlers=[
                 (evt.EVT_ACSE_SENT, line.on_request),
                 (evt.EVT_CONN_OPEN, line.on_open),

@@ -33,6 +33,7 @@ from dicom_ai.instance import US_IMAGE_RETIRED, US_MULTI_FRAME_RETIRED, Identity
 from dicom_ai.log import get_logger
 from dicom_ai.ports import Authorise, Keep, Notices, Spooled, data_set_digest
 from dicom_ai.receive.bounded import bind, require_size
+from dicom_ai.receive.commitment import CommitmentService
 from dicom_ai.receive.connection import Connection
 from dicom_ai.receive.scan import require_match, scan
 from dicom_ai.receive.tables import Accepted
@@ -76,6 +77,11 @@ class PynetdicomAcceptor:
         self._associations: dict[Association, str] = {}
         self._lock = threading.Lock()
         self._server: _Server | None = None
+        self._beside: list[CommitmentService] = []
+
+    def offer(self, service: CommitmentService) -> None:
+        """Offer a service beside storage; before `start`."""
+        self._beside.append(service)
 
     def start(self) -> int:
         """Listen; return the bound port.
@@ -96,7 +102,11 @@ class PynetdicomAcceptor:
         try:
             server = ae.make_server(
                 (self._settings.host, self._settings.port),
-                evt_handlers=[(evt.EVT_REQUESTED, self._requested), (evt.EVT_C_STORE, self._store)],
+                evt_handlers=[
+                    (evt.EVT_REQUESTED, self._requested),
+                    (evt.EVT_C_STORE, self._store),
+                    *(handler for service in self._beside for handler in service.handlers()),
+                ],
                 server_class=_Server,
                 request_handler=Connection,
                 reap=self._reap,
@@ -146,6 +156,7 @@ class PynetdicomAcceptor:
             syntaxes: list[str | UID] = list(accepted.transfer_syntaxes)
             self._contexts[accepted] = [
                 build_context(VERIFICATION),
+                *(context for service in self._beside for context in service.contexts()),
                 *(build_context(storage_class, syntaxes) for storage_class in accepted.storage_classes),
             ]
         return self._contexts[accepted]

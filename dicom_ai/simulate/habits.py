@@ -23,6 +23,7 @@ class Habits:
         deflated: "preferred" proposes Deflated Explicit VR Little Endian beside the scanner's own syntax and uses it
             where it is accepted; "only" proposes nothing else.
         padded_uids: UIDs of the data set are padded with a space, or with two NULs where they were even.
+        commit: port on which the scanner waits for the report on a Storage Commitment request after every exam.
         repeats: times that what failed is sent again over a new association; 0 as most scanners.
         repeat_after_s: pause before each repetition, in seconds.
     """
@@ -33,6 +34,7 @@ class Habits:
     wrong_syntax: frozenset[int] = frozenset()
     deflated: Literal["", "preferred", "only"] = ""
     padded_uids: bool = False
+    commit: int | None = None
     repeats: int = 0
     repeat_after_s: float = 1.0
 
@@ -42,7 +44,7 @@ def parse_habits(texts: Sequence[str], *, abort_at: int | None = None) -> Habits
 
     Args:
         texts: `one-by-one[:PAUSE_MS]`, `repeat:N[:PAUSE_MS]`, `wrong-syntax:K` (repeatable), `deflated[:only]`,
-            `padded-uids`.
+            `padded-uids`, `commit:PORT`.
         abort_at: see `Habits`.
 
     Raises:
@@ -67,6 +69,8 @@ def parse_habits(texts: Sequence[str], *, abort_at: int | None = None) -> Habits
                 wrong.add(_number(text, number))
             case "deflated", [] | ["only"]:
                 read["deflated"] = "only" if values else "preferred"
+            case "commit", [port] if 0 < _number(text, port) < 65536:
+                read["commit"] = int(port)
             case "padded-uids", []:
                 read["padded_uids"] = True
             case _:
@@ -83,5 +87,5 @@ def _number(text: str, value: str = "0") -> int:
 def _unknown(text: str) -> SettingsError:
     return SettingsError(
         f"{text!r} is no manner of a scanner; there are one-by-one[:PAUSE_MS], repeat:N[:PAUSE_MS], wrong-syntax:K, "
-        "deflated[:only], padded-uids"
+        "deflated[:only], padded-uids, commit:PORT"
     )

@@ -24,6 +24,7 @@ from pynetdicom.dsutils import encode
 
 from dicom_ai.errors import PeerRefused, PeerUnreachable, SettingsError
 from dicom_ai.ports import Node
+from dicom_ai.simulate.commitment import commit
 from dicom_ai.simulate.dataset import ExamKind
 from dicom_ai.simulate.device import device as named
 from dicom_ai.simulate.exam import Exam, demo_content, exam
@@ -97,7 +98,8 @@ def send_exams(
 
     Yields:
         {"sop_uid", "study", "status", "attempt"} per object and attempt; status is the response's, "refused" without
-        a presentation context, "lost" without an answer, or "aborted" by ourselves.
+        a presentation context, "lost" without an answer, or "aborted" by ourselves. After an exam whose commitment
+        is asked for, {"study", "transaction", "status", "stored", "failed"} of `commitment.commit`.
 
     Raises:
         PeerUnreachable: no association. PeerRefused: an association without any presentation context. Neither while
@@ -116,6 +118,9 @@ def send_exams(
                 yield row
             if is_gone:
                 return
+        if habits.commit is not None:
+            listed = [(str(one.ds.SOPClassUID), str(one.ds.SOPInstanceUID)) for one in waiting]
+            yield {"study": waiting[0].study, **commit(listed, to, calling, habits.commit)}
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ def raise_alarm(connection: Connection, reason: str, now: datetime, **about: str
         connection: with a write transaction open.
         reason: code of the closed list.
         now: aware time.
-        about: what it is about, our own ids: study, set, conflict, delivery.
+        about: what it is about, our own ids: study, set, conflict, delivery, commitment.
     """
-    columns = {name: about.get(name) for name in ("study", "set", "conflict", "delivery")}
+    columns = {name: about.get(name) for name in ("study", "set", "conflict", "delivery", "commitment")}
     same = [alarms.c[name].is_not_distinct_from(value) for name, value in columns.items()]
     is_open = (alarms.c.reason == REASONS[reason].code) & (alarms.c.state == "open")
     if connection.execute(alarms.select().where(is_open, *same).limit(1)).first() is None:

@@ -203,8 +203,9 @@ class Intake:
             self._connection.execute(
                 insert(table).values(id=study, study_uid=uid, first_at=self._now, last_at=self._now)
             )
-        elif self._now > last_at:
-            self._connection.execute(update(table).where(table.c.id == study).values(last_at=self._now))
+        else:  # whatever the scanner said before of what it sent was not all of it
+            values = {"last_at": max(self._now, last_at), "rest_at": None}
+            self._connection.execute(update(table).where(table.c.id == study).values(**values))
 
     def _open_association(self, association: str, study: str) -> None:
         table = tables.associations

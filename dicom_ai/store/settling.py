@@ -21,6 +21,7 @@ from dicom_ai.store.tables import associations, members, objects, receivers, set
 
 _SOONEST_LOOK_S = 0.05  # the ledger keeps microseconds, the engine milliseconds: never look just too early
 _OPEN_LOOK_S = 0.25  # least pause between looks while an association is open, whatever the quiet time
+_TOLD_LOOK_S = 1.0  # the same where the scanner said that it sent everything: only the association is waited for
 
 
 class Settled(str, Enum):
@@ -107,6 +108,7 @@ def receiver_started(connection: Connection, receiver: str, now: datetime) -> No
     """
     connection.execute(delete(associations).where(associations.c.receiver == receiver))
     connection.execute(delete(receivers).where(receivers.c.id == receiver))
+    _forget_words(connection)
     connection.execute(insert(receivers).values(id=receiver, started_at=now))
 
 
@@ -118,6 +120,7 @@ def restart_timers(connection: Connection, *, now: datetime, enqueue: Enqueue) -
     back for every study. Return how many sets are looked at again.
     """
     connection.execute(update(receivers).values(started_at=now))
+    _forget_words(connection)
     connection.execute(update(studies).where(studies.c.last_at > now).values(last_at=now))
     watched = open_sets(connection)
     for set_id in watched:
@@ -134,14 +137,23 @@ def _unrest_s(connection: Connection, study: str, now: datetime, quiet_s: float)
     """Seconds until the study can be at rest at the earliest; 0 if it is."""
     quiet = timedelta(seconds=quiet_s)
     _correct_clock(connection, study, now)
-    last_at = connection.scalar(select(studies.c.last_at).where(studies.c.id == study))
+    last_at, told_rest_at = connection.execute(
+        select(studies.c.last_at, studies.c.rest_at).where(studies.c.id == study)
+    ).one()
     up_at = connection.scalar(select(receivers.c.started_at).order_by(receivers.c.started_at.desc()).limit(1))
     rest_at = max(time for time in (last_at, up_at) if time is not None) + quiet
+    if told_rest_at is not None:
+        rest_at, quiet_s = min(rest_at, told_rest_at), min(quiet_s, _TOLD_LOOK_S)
     wait_s = float((rest_at - now).total_seconds())
     n_open = connection.scalar(select(func.count()).select_from(associations).where(associations.c.study == study))
     if n_open and wait_s <= 0:
         return max(quiet_s, _OPEN_LOOK_S)
     return max(wait_s, 0.0)
+
+
+def _forget_words(connection: Connection) -> None:
+    """What scanners said of their studies (`end_of_exam`) counts no more: the usual timers decide."""
+    connection.execute(update(studies).where(studies.c.rest_at.is_not(None)).values(rest_at=None))
 
 
 def _correct_clock(connection: Connection, study: str, now: datetime) -> None:

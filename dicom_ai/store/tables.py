@@ -7,10 +7,11 @@ digest and of studies by our own id.
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
-from dicom_ai.store import schema, verdict_tables
+from dicom_ai.store import commitment_tables, schema, verdict_tables
 from dicom_ai.store.utc import Utc
 
 metadata = schema.metadata
+commitments = commitment_tables.commitments
 readers, readings, verdicts = verdict_tables.readers, verdict_tables.readings, verdict_tables.verdicts
 
 studies = Table(
@@ -20,6 +21,7 @@ studies = Table(
     Column("study_uid", String(64), nullable=False, unique=True),
     Column("first_at", Utc, nullable=False),
     Column("last_at", Utc, nullable=False),
+    Column("rest_at", Utc),  # the scanner said that it sent everything: at rest then, unless more arrives
 )
 
 identity = Table(
@@ -231,6 +233,7 @@ alarms = Table(
     Column("set", ForeignKey("sets.id")),
     Column("conflict", ForeignKey("conflicts.id")),
     Column("delivery", ForeignKey("deliveries.id")),
+    Column("commitment", ForeignKey("commitments.id")),
     Column("state", String(8), nullable=False),  # open | over
     Column("over_at", Utc),
 )

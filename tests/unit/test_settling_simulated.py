@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dicom_ai.analysis import Analyst
+from dicom_ai.commitments import promising
 from dicom_ai.delivery import Courier
+from dicom_ai.instance import US_IMAGE
 from dicom_ai.ledger import Ledger
-from dicom_ai.ports import Job
+from dicom_ai.ports import CommitmentRequest, Job
 from dicom_ai.settings import Settings, Store
 from dicom_ai.settle import Looks
 from dicom_ai.site import SiteTables
@@ -33,6 +35,7 @@ from tests.workplace import Parts, Story
 QUIET, LATE = 60.0, 120.0  # as the ledger of `tests.ledger` has it
 FIND_S = 60.0  # pause between two searches for what has no job, as in `service`
 BOUND_S = FIND_S + LATE + 5.0  # from the last arrival to the last close, whatever happened before
+SIGNAL = 5.0  # wait after a scanner's word that it sent everything
 INEXACT_S = 1.1  # a clock set by less than a second counts as not set
 
 
@@ -47,11 +50,14 @@ class World:
         self.is_up = {"receiver": False, "worker": False}
         self.open: dict[str, set[str]] = {}  # association -> studies it stored into
         self.last_at: dict[str, float] = {}
+        self.sent: dict[str, set[str]] = defaultdict(set)  # study -> SOP Instance UIDs acknowledged
+        self.told_at: dict[str, float] = {}  # study -> when a scanner rightly said that this is all; until more comes
         self.routed: dict[tuple[str, str], set[str]] = defaultdict(set)  # study, task -> digests acknowledged
         self.closed: dict[str, tuple[Any, ...]] = {}
         self.closed_at: dict[str, float] = {}
         self.analysed: list[str] = []
         self.is_repeating = False
+        self.n_said = 0
         self.next_find = 0.0
         self._set_clock()
         self.start("receiver")
@@ -98,6 +104,8 @@ class World:
         self.take_jobs()
 
     def _work(self, job: Job) -> None:
+        if job.workflow == "commitment":  # no peers here: an alarm and another job for ever
+            return
         for _ in range(1 + self.is_repeating):
             if job.workflow == "settle":
                 self.story.settle(*job.arguments)
@@ -119,6 +127,7 @@ class World:
             with write(self.here.engine) as connection:
                 settling.receiver_started(connection, "here", self.here.clock())
             self.open.clear()
+            self.told_at.clear()
             return
         ledger = Ledger(self.here.engine, self.here.jobs, self.here.clock)
         parts = Parts(
@@ -132,6 +141,7 @@ class World:
         self.story = Story(Settings(store=store), parts)
         self.story.looks = Looks(ledger, store, monotonic=lambda: self.t)
         self.story.looks.start()
+        self.told_at.clear()
         self.take_jobs()
         self._search()
 
@@ -148,11 +158,27 @@ class World:
         )
         assert self.here.keeper.keep([spooled])[0].status == 0
         self.last_at[f"s-{uid}"] = self.t
+        self.told_at.pop(f"s-{uid}", None)
+        self.sent[f"s-{uid}"].add(spooled.instance.sop_instance_uid)
         self.open.setdefault(association, set()).add(f"s-{uid}")
         if task is not None:
             self.routed[f"s-{uid}", task].add(spooled.digest)
         self.take_jobs()
         return spooled.digest
+
+    def say(self, study: int, missing: int = 0, foreign: int = 0) -> None:
+        """A scanner lists what it sent: without some of it, or with what never arrived."""
+        uids = sorted(self.sent[f"s-1.2.{study}"])
+        listed = uids[: max(0, len(uids) - missing)] + [f"1.2.99.{number}" for number in range(foreign)]
+        if not listed:
+            return
+        self.n_said += 1
+        ledger = Ledger(self.here.engine, self.here.jobs, self.here.clock)
+        references = tuple((US_IMAGE, uid) for uid in listed)
+        promising(ledger, SIGNAL)(CommitmentRequest("SCANNER", "DICOM_AI", f"1.2.77.{self.n_said}", references))
+        if not (missing or foreign):
+            self.told_at[f"s-1.2.{study}"] = self.t
+        self.take_jobs()
 
     def end(self, association: str) -> None:
         self.here.keeper.end([association])
@@ -179,8 +205,15 @@ class World:
 
     def _check_close(self, row: Any, members: set[str]) -> None:
         quiet = QUIET if row.revision == 1 else LATE
-        assert self.t - self.last_at[row.study] >= quiet - INEXACT_S, "closed before the quiet time was over"
-        assert self.t - max(self.up_at.values()) >= quiet - INEXACT_S, "closed before the service was up long enough"
+        told_at = self.told_at.get(row.study)
+        if told_at is None or self.t - self.last_at[row.study] >= quiet - INEXACT_S:
+            assert self.t - self.last_at[row.study] >= quiet - INEXACT_S, "closed before the quiet time was over"
+            assert self.t - max(self.up_at.values()) >= quiet - INEXACT_S, (
+                "closed before the service was up long enough"
+            )
+        else:
+            assert self.t - told_at >= SIGNAL - 1e-3, "closed at once because a scanner said something"
+            assert told_at >= max(self.last_at[row.study], *self.up_at.values()), "an old word was believed"
         assert not any(row.study in studies for studies in self.open.values()), "closed under an open association"
         assert members == self.routed[row.study, row.task], "not all objects of the study"
         before = [one.id for one in self.sets() if (one.study, one.task) == (row.study, row.task)][: row.revision - 1]
@@ -301,6 +334,23 @@ class Hospital(RuleBasedStateMachine):
         if not is_aborted:  # else nobody hears of its end before the receiver starts again
             self.world.end(f"exam-{self.generation}")
 
+    @precondition(_receiving)
+    @rule(study=STUDIES, missing=st.sampled_from([0, 0, 1]), foreign=st.sampled_from([0, 0, 1]))
+    def say_that_this_is_all(self, study: int, missing: int, foreign: int) -> None:
+        self.world.say(study, missing, foreign)
+
+    @precondition(_receiving)
+    @rule(study=STUDIES, after=st.sampled_from([0.0, 1.0, 4.9, 5.1, 30.0]), more=st.booleans())
+    def send_exam_and_say_so(self, study: int, after: float, more: bool) -> None:
+        for number in (1, 2, 3, 5):
+            self.world.arrive(f"said-{self.generation}", number, study)
+        self.world.say(study)
+        self.world.end(f"said-{self.generation}")
+        self.world.forward(after)
+        if more:
+            self.world.arrive(f"late-{self.generation}", 4, study)
+            self.world.end(f"late-{self.generation}")
+
     @rule(seconds=PAUSES)
     def forward(self, seconds: float) -> None:
         self.world.forward(seconds)
@@ -360,6 +410,76 @@ def explore(here: Place, examples: int, steps: int) -> None:
 
 def test_whatever_happens_every_study_is_closed_once_at_rest(ground: Place) -> None:
     explore(ground, examples=25, steps=20)
+
+
+@pytest.mark.parametrize("is_revision", [False, True])
+def test_a_scanner_that_says_it_sent_everything_gets_its_report_soon(ground: Place, is_revision: bool) -> None:
+    one = world(ground)
+    if is_revision:
+        one.arrive("x", 1)
+        one.end("x")
+        one.forward(QUIET + 1)
+    one.arrive("y", 2)
+    one.say(1)  # over the same association, as many do
+    one.forward(SIGNAL + 10)
+    assert len(one.closed) == int(is_revision), "under an open association"
+    one.end("y")
+    one.forward(2.0)
+    assert [row.state for row in one.sets()] == ["closed"] * (1 + is_revision)
+    one.finish()
+
+
+def test_the_wait_after_such_a_word_is_short_and_not_zero(ground: Place) -> None:
+    one = world(ground)
+    one.arrive("x", 1)
+    one.end("x")
+    one.forward(10)
+    one.say(1)
+    one.forward(SIGNAL - 0.1)
+    assert one.closed == {}
+    one.forward(0.3)
+    assert len(one.closed) == 1
+    one.finish()
+
+
+@pytest.mark.parametrize(("missing", "foreign"), [(1, 0), (0, 1), (1, 1)])
+def test_a_list_that_is_not_true_shortens_nothing(ground: Place, missing: int, foreign: int) -> None:
+    one = world(ground)
+    one.arrive("x", 1)
+    one.arrive("x", 2)
+    one.end("x")
+    one.say(1, missing, foreign)
+    one.forward(QUIET - 1)
+    assert one.closed == {}
+    one.forward(2)
+    assert len(one.closed) == 1
+    one.finish()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_arrives_after_such_a_word_takes_it_back(ground: Place, number: int) -> None:
+    one = world(ground)
+    one.arrive("x", 1)
+    one.say(1)
+    one.arrive("x", number)  # the same object again says as well that it is not all over
+    one.end("x")
+    one.forward(QUIET - 1)
+    assert one.closed == {}
+    one.finish()
+    assert len(one.sets()) == 1
+
+
+@pytest.mark.parametrize("role", ["receiver", "worker"])
+def test_a_restart_takes_it_back(ground: Place, role: str) -> None:
+    one = world(ground)
+    one.arrive("x", 1)
+    one.end("x")
+    one.say(1)
+    one.stop(role)
+    one.start(role)
+    one.forward(QUIET - 1)
+    assert one.closed == {}
+    one.finish()
 
 
 @settings(max_examples=25)

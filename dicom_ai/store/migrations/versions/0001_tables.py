@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.Column("study_uid", sa.String(length=64), nullable=False),
         sa.Column("first_at", sa.DateTime(), nullable=False),
         sa.Column("last_at", sa.DateTime(), nullable=False),
+        sa.Column("rest_at", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("study_uid"),
     )
@@ -381,6 +382,21 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_verdicts_analysis"), "verdicts", ["analysis"], unique=False)
     op.create_table(
+        "commitments",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("peer", sa.String(length=16), nullable=False),
+        sa.Column("called", sa.String(length=16), nullable=False),
+        sa.Column("transaction_uid", sa.String(length=64), nullable=False),
+        sa.Column("listed", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("queued_at", sa.DateTime(), nullable=False),
+        sa.Column("last_status", sa.String(length=6), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("peer", "transaction_uid"),
+    )
+    op.create_table(
         "alarms",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("at", sa.DateTime(), nullable=False),
@@ -389,8 +405,10 @@ def upgrade() -> None:
         sa.Column("set", sa.String(length=32), nullable=True),
         sa.Column("conflict", sa.Integer(), nullable=True),
         sa.Column("delivery", sa.Integer(), nullable=True),
+        sa.Column("commitment", sa.Integer(), nullable=True),
         sa.Column("state", sa.String(length=8), nullable=False),
         sa.Column("over_at", sa.DateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["commitment"], ["commitments.id"]),
         sa.ForeignKeyConstraint(["conflict"], ["conflicts.id"]),
         sa.ForeignKeyConstraint(["delivery"], ["deliveries.id"]),
         sa.ForeignKeyConstraint(["set"], ["sets.id"]),

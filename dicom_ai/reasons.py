@@ -130,7 +130,8 @@ _REASONS = (
         "Switch on region calibration in the scanner's DICOM settings.",
     ),
     Reason(
-        "region_overflow", "crop", "A stated ultrasound region reaches beyond the picture", "声明的超声区域超出图像范围",
+        "region_overflow", "crop", "A stated ultrasound region reaches beyond the picture",
+        "声明的超声区域超出图像范围",
         "A router or archive may have resized or cut the picture; send the original, or approve a layout.",
     ),
     Reason(

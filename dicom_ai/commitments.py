@@ -93,11 +93,10 @@ class Commitments:
 
     def find(self, connection: Connection, jobs: Callable[[str], Mapping[str, str]]) -> int:
         """Give every request a job that waits for its report and has none; return how many."""
-        found = commitments.unreported(connection)
+        found = commitments.unreported(connection, f":found-{self._ledger.clock():%Y%m%d%H%M%S%f}")
         lost = set(found) - set(jobs("commitment").values()) if found else set()
-        stamp = f":found-{self._ledger.clock():%Y%m%d%H%M%S%f}"
-        for one in (found[key] for key in sorted(lost)):
-            self._ledger.enqueue(connection, commitments.job(one.id, one.peer, one.attempts, suffix=stamp))
+        for number in sorted(lost):
+            self._ledger.enqueue(connection, found[number])
         return len(lost)
 
     def _failed(self, asked: Commitment, reason: str | None, status: int | None, *, least_s: float = 0.0) -> str:

@@ -101,11 +101,11 @@ def waiting(connection: Connection, number: int) -> Commitment | None:
     return Commitment(row.id, row.peer, row.called, row.transaction_uid, listed, row.attempts, row.queued_at)
 
 
-def unreported(connection: Connection) -> dict[str, Commitment]:
-    """Every request that waits, by the first argument of its job."""
-    numbers = connection.scalars(select(commitments.c.id).where(commitments.c.state == QUEUED)).all()
-    found = (waiting(connection, number) for number in numbers)
-    return {str(one.id): one for one in found if one is not None}
+def unreported(connection: Connection, suffix: str) -> dict[str, Job]:
+    """A job, whose name ends in `suffix`, for every request that waits; by the first argument of its job."""
+    c = commitments.c
+    rows = connection.execute(select(c.id, c.peer, c.attempts).where(c.state == QUEUED).order_by(c.id)).all()
+    return {str(row.id): job(row.id, row.peer, row.attempts, suffix=suffix) for row in rows}
 
 
 def judge(connection: Connection, asked: Commitment, has_file: Callable[[str], bool]) -> Kept:

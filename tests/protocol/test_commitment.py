@@ -328,6 +328,7 @@ def test_a_request_whose_job_is_lost_is_found(ward: Ward) -> None:
     with write(ward.here.engine) as connection:
         assert ward.work.find(connection, lambda _: {"commitment:1:0": "1"}) == 0
         assert ward.work.find(connection, lambda _: {}) == 1
+    assert [name.split("-")[0] for name in ward.jobs()] == ["commitment:1:0", "commitment:1:0:found"]
     ward.work.report(1)
     assert ward.listener.wait_for("1.2.77.1", 5) is not None
     with write(ward.here.engine) as connection:

@@ -172,10 +172,18 @@ def test_an_abort_is_in_the_middle_whatever_the_peer_takes(exams, max_pdu, place
 
 
 def test_habits_are_read():
-    texts = ["one-by-one:250", "repeat:3:10", "wrong-syntax:2", "wrong-syntax:4", "deflated:only", "padded-uids"]
+    texts = [
+        "one-by-one:250",
+        "repeat:3:10",
+        "wrong-syntax:2",
+        "wrong-syntax:4",
+        "deflated:only",
+        "padded-uids",
+        "commit:4104",
+    ]
     assert parse_habits(texts, abort_at=7) == Habits(
         one_by_one=True, pause_s=0.25, abort_at=7, wrong_syntax=frozenset({2, 4}), deflated="only", padded_uids=True,
-        repeats=3, repeat_after_s=0.01,
+        repeats=3, repeat_after_s=0.01, commit=4104,
     )  # fmt: skip
     assert parse_habits([]) == Habits()
 
@@ -192,6 +200,9 @@ def test_habits_are_read():
         "wrong-syntax",
         "deflated:yes",
         "padded-uids:1",
+        "commit",
+        "commit:0",
+        "commit:65536",
         "repeat:٣",
     ],
 )

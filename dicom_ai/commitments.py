@@ -15,10 +15,10 @@ from dicom_ai.deliver.status import Verdict, next_attempt, verdict
 from dicom_ai.errors import PeerRefused, PeerUnreachable
 from dicom_ai.ledger import Ledger
 from dicom_ai.log import get_logger
-from dicom_ai.ports import CommitmentRequest, Promise
+from dicom_ai.ports import CommitmentRequest, Promise, StepMessage, Steps
 from dicom_ai.settings import Deliver
 from dicom_ai.site import SiteTables
-from dicom_ai.store import commitments, end_of_exam, events
+from dicom_ai.store import commitments, end_of_exam, events, procedure_steps
 from dicom_ai.store.alarms import end_alarms, raise_alarm
 from dicom_ai.store.commitments import Commitment
 from dicom_ai.store.database import read, write
@@ -43,6 +43,20 @@ def promising(ledger: Ledger, wait_s: float) -> Promise:
                 end_of_exam.said_complete(connection, listed, now=now, wait_s=wait_s, enqueue=ledger.enqueue)
 
     return promise
+
+
+def stepping(ledger: Ledger, wait_s: float) -> Steps:
+    """What the receiver does with a message about a procedure step; see `promising` for the arguments."""
+
+    def take(message: StepMessage) -> int:
+        with write(ledger.engine) as connection:
+            now = ledger.clock()
+            status = procedure_steps.take(connection, message, now)
+            if status == procedure_steps.SUCCESS and message.state == procedure_steps.COMPLETED:
+                end_of_exam.said_complete(connection, message.listed, now=now, wait_s=wait_s, enqueue=ledger.enqueue)
+        return status
+
+    return take
 
 
 class Commitments:

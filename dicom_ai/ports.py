@@ -76,6 +76,29 @@ class CommitmentRequest:
 Promise = Callable[[CommitmentRequest], None]
 """Write a request down durably, with the job that reports on it. Raises DicomAIError: it is not written down."""
 
+
+@dataclass(frozen=True)
+class StepMessage:
+    """What a modality says of a performed procedure step (PS3.4 F.7).
+
+    Attributes:
+        peer: calling AE title.
+        uid: SOP Instance UID of the step.
+        state: "IN PROGRESS", "COMPLETED" or "DISCONTINUED"; "" leaves it as it is.
+        listed: SOP Instance UIDs of what the step made, as far as this message says.
+        is_new: an N-CREATE; else an N-SET.
+    """
+
+    peer: str
+    uid: str
+    state: str
+    listed: tuple[str, ...]
+    is_new: bool
+
+
+Steps = Callable[[StepMessage], int]
+"""Write a message down durably; the DIMSE status to answer. Raises DicomAIError: it is not written down."""
+
 Authorise = Callable[[str, str, str], bool]
 """(calling AE, called AE, address) -> whether the association is accepted."""
 

@@ -104,9 +104,10 @@ def task_of(tables: SiteTables, instance: Instance, calling_ae: str, called_ae: 
 
 def receive_role(settings: Settings) -> None:
     """Be the storage SCP until told to stop."""
-    from dicom_ai.commitments import promising
+    from dicom_ai.commitments import promising, stepping
     from dicom_ai.receive.acceptor import PynetdicomAcceptor
     from dicom_ai.receive.commitment import CommitmentService
+    from dicom_ai.receive.procedure_step import ProcedureStepService
     from dicom_ai.receive.tables import accepted
     from dicom_ai.store.committer import Committer
 
@@ -128,6 +129,8 @@ def receive_role(settings: Settings) -> None:
     )
     ledger = Ledger(opened, keeper.enqueue, _now)
     acceptor.offer(CommitmentService(promising(ledger, settings.store.settle_signal_s)))
+    if settings.receive.mpps:
+        acceptor.offer(ProcedureStepService(stepping(ledger, settings.store.settle_signal_s)))
     port = acceptor.start()
     print_row({"ready": True, "ae": settings.receive.ae_title, "port": port})
     _until(stop, keeper.files)

@@ -58,6 +58,7 @@ class Receive(Section):
         "keep", description="same UID with other content: keep it for a person to decide, or refuse it (0x0111)"
     )
     deflated: bool = Field(False, description="accept deflated data sets")
+    mpps: bool = Field(True, description="accept performed procedure steps (MPPS): a completed one may end the wait")
 
 
 class Store(Section):

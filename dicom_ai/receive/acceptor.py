@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
@@ -33,7 +33,6 @@ from dicom_ai.instance import US_IMAGE_RETIRED, US_MULTI_FRAME_RETIRED, Identity
 from dicom_ai.log import get_logger
 from dicom_ai.ports import Authorise, Keep, Notices, Spooled, data_set_digest
 from dicom_ai.receive.bounded import bind, require_size
-from dicom_ai.receive.commitment import CommitmentService
 from dicom_ai.receive.connection import Connection
 from dicom_ai.receive.scan import require_match, scan
 from dicom_ai.receive.tables import Accepted
@@ -46,6 +45,16 @@ _SUCCESS = 0x0000
 _CALLING_UNKNOWN = 0x01, 0x01, 0x03  # permanent; by the user; calling AE title not recognised
 _NOT_NOW = 0x02, 0x03, 0x01  # transient; by the provider; temporary congestion
 _ABORT_S = 1.0  # an aborted association that stores at this moment is waited for this long
+
+
+class Service(Protocol):
+    """What may be offered beside storage."""
+
+    def contexts(self) -> list[PresentationContext]:
+        """What is negotiated."""
+
+    def handlers(self) -> list[evt.EventHandlerType]:
+        """What pynetdicom calls."""
 
 
 class PynetdicomAcceptor:
@@ -77,9 +86,9 @@ class PynetdicomAcceptor:
         self._associations: dict[Association, str] = {}
         self._lock = threading.Lock()
         self._server: _Server | None = None
-        self._beside: list[CommitmentService] = []
+        self._beside: list[Service] = []
 
-    def offer(self, service: CommitmentService) -> None:
+    def offer(self, service: Service) -> None:
         """Offer a service beside storage; before `start`."""
         self._beside.append(service)
 

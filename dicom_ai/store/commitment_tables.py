@@ -1,4 +1,7 @@
-"""The ledger's table of Storage Commitment requests (PS3.4 Annex J); part of `tables`, where the others use it from."""
+"""The ledger's tables of what devices say of their exams; part of `tables`, where the others use them from.
+
+Storage Commitment requests (PS3.4 Annex J) and performed procedure steps (PS3.4 Annex F).
+"""
 
 from sqlalchemy import JSON, Column, Integer, String, Table, UniqueConstraint
 
@@ -19,4 +22,13 @@ commitments = Table(
     Column("queued_at", Utc, nullable=False),
     Column("last_status", String(6)),  # of the peer's response to the report
     UniqueConstraint("peer", "transaction_uid"),
+)
+
+procedure_steps = Table(
+    "procedure_steps",
+    metadata,
+    Column("peer", String(16), primary_key=True),
+    Column("uid", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),  # IN PROGRESS | COMPLETED | DISCONTINUED
+    Column("at", Utc, nullable=False),  # of the last change
 )

@@ -11,7 +11,7 @@ from dicom_ai.store import commitment_tables, schema, verdict_tables
 from dicom_ai.store.utc import Utc
 
 metadata = schema.metadata
-commitments = commitment_tables.commitments
+commitments, procedure_steps = commitment_tables.commitments, commitment_tables.procedure_steps
 readers, readings, verdicts = verdict_tables.readers, verdict_tables.readings, verdict_tables.verdicts
 
 studies = Table(

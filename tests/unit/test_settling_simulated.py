@@ -442,6 +442,21 @@ def test_the_wait_after_such_a_word_is_short_and_not_zero(ground: Place) -> None
     one.finish()
 
 
+def test_a_look_that_was_lost_and_found_waits_as_long(ground: Place) -> None:
+    one = world(ground)
+    one.arrive("x", 1)
+    one.end("x")
+    one.say(1)
+    for key in one._jobs_of("settle"):
+        del one.waiting[key]
+    one._search()
+    one.forward(SIGNAL - 0.1)
+    assert one.closed == {}
+    one.forward(0.3)
+    assert len(one.closed) == 1
+    one.finish()
+
+
 @pytest.mark.parametrize(("missing", "foreign"), [(1, 0), (0, 1), (1, 1)])
 def test_a_list_that_is_not_true_shortens_nothing(ground: Place, missing: int, foreign: int) -> None:
     one = world(ground)

@@ -397,6 +397,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("peer", "transaction_uid"),
     )
     op.create_table(
+        "procedure_steps",
+        sa.Column("peer", sa.String(length=16), nullable=False),
+        sa.Column("uid", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("peer", "uid"),
+    )
+    op.create_table(
         "alarms",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("at", sa.DateTime(), nullable=False),

@@ -26,6 +26,10 @@ from dicom_ai.store.files import ObjectStore
 
 _AGAIN_S = 60.0  # pause after a fault nobody foresaw
 
+_LEAST_LISTED = 2
+"""Objects a request must list to say anything about the end of an exam: scanners that ask after every image list one,
+and each image would get a report of its own."""
+
 
 def promising(ledger: Ledger, wait_s: float) -> Promise:
     """What the receiver does with a request: its row, its job and what it says about the end of an exam, or nothing.
@@ -39,7 +43,9 @@ def promising(ledger: Ledger, wait_s: float) -> Promise:
         with write(ledger.engine) as connection:
             now = ledger.clock()
             if commitments.admit(connection, request, now=now, enqueue=ledger.enqueue):
-                listed = [uid for _, uid in request.listed]
+                listed = {uid for _, uid in request.listed}
+                if len(listed) < _LEAST_LISTED:
+                    return
                 end_of_exam.said_complete(connection, listed, now=now, wait_s=wait_s, enqueue=ledger.enqueue)
 
     return promise

@@ -335,6 +335,15 @@ def test_a_request_whose_job_is_lost_is_found(ward: Ward) -> None:
         assert ward.work.find(connection, lambda _: {}) == 0
 
 
+def test_a_scanner_that_asks_after_every_image_does_not_end_its_exam_with_the_first(ward: Ward) -> None:
+    assert ward.ask(ward.keep(1)) == 0
+    assert ward.here.rows(tables.studies)[0].rest_at is None
+    assert ward.ask(ward.keep(2), "1.2.77.2") == 0
+    assert ward.here.rows(tables.studies)[0].rest_at is None
+    assert ward.ask(ward.keep(1, 2), "1.2.77.3") == 0
+    assert ward.here.rows(tables.studies)[0].rest_at is not None
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -347,7 +356,7 @@ from tests.ledger import place
 
 databases.current.adopt(Path(sys.argv[1]), sys.argv[3])
 here = place(Path(sys.argv[1]))
-here.keeper.keep([here.spooled(1)])
+here.keeper.keep([here.spooled(1), here.spooled(2)])
 left = int(sys.argv[2])
 
 def die(*_):
@@ -358,7 +367,7 @@ def die(*_):
 
 event.listen(here.engine, "before_cursor_execute", die)
 event.listen(here.engine, "commit", die)
-asked = CommitmentRequest("SCANNER", "DICOM_AI", "1.2.77.1", (("1.2", "1.2.3.1"),))
+asked = CommitmentRequest("SCANNER", "DICOM_AI", "1.2.77.1", (("1.2", "1.2.3.1"), ("1.2", "1.2.3.2")))
 promising(Ledger(here.engine, here.jobs, here.clock), 5.0)(asked)
 print("promised")
 """

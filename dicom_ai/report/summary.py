@@ -87,7 +87,8 @@ def summary_of(report: Dataset) -> Summary:
 def _beginnings(language: str, most: int) -> tuple[str, ...]:
     """How the comments about single images begin."""
     numbered = (say("image", language, n=n, place="|", frames="", state="") for n in range(1, most + 1))
-    skipped = say("skipped_image", language, place="|", reason="")
+    open_end = ""  # what follows the place does not matter
+    skipped = say("skipped_image", language, place="|", reason=open_end)
     return tuple(sentence.split("|", maxsplit=1)[0] for sentence in (*numbered, skipped))
 
 

@@ -4,7 +4,6 @@ Shared by the durable workflow and by the command `analyse`: what a file says of
 knows no ledger, job or destination; whoever calls it commits between the steps.
 """
 
-import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,50 +13,24 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
-from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_partial
 
 from dicom_ai import __version__
 from dicom_ai.approved import named_in
 from dicom_ai.classify.catalogue import Installed, active, installed
 from dicom_ai.classify.runtime import Classifier
-from dicom_ai.crop.catalogue import Layout
 from dicom_ai.crop.cropper import Cropper
-from dicom_ai.crop.policy import Policy
-from dicom_ai.errors import CardMismatch, ModelError, ResourceError, UnreadableInstance
+from dicom_ai.cropping import PIPELINE_VERSION
+from dicom_ai.errors import CardMismatch, ModelError, ResourceError
 from dicom_ai.finding import FrameScore, image_score
-from dicom_ai.inflate import is_deflated, read_deflated
 from dicom_ai.instance import Instance
 from dicom_ai.kept import CropOutcome, Kept
 from dicom_ai.log import get_logger
 from dicom_ai.report import content as report
 from dicom_ai.report.code import class_terms
 from dicom_ai.report.uid import analysis_key
-from dicom_ai.settings import Settings
 from dicom_ai.store.site_id import SiteId
 
-PIPELINE_VERSION = "2"
-"""Part of the analysis key: raised whenever decoding, cropping or scoring may answer differently."""
-
-_FOREIGN = (
-    InvalidDicomError, OSError, ValueError, KeyError, EOFError, RecursionError, NotImplementedError, struct.error,
-)  # fmt: skip
-_LAST_RECEIVED = 0x00280011  # Columns: the receiver looks at nothing behind it
-_PIXELS = 0x7FE00008
-
 Heat = Mapping[int, npt.NDArray[np.uint8]]
-
-
-def cropper_of(settings: Settings, layouts: Callable[[], Sequence[Layout]] = tuple) -> Cropper:
-    """The pool of decoding children as the settings want it; `layouts` supplies what people approved, latest first."""
-    crop = settings.crop
-    policy = Policy(deflated=settings.receive.deflated, unlisted=crop.unlisted, blank=crop.blank)
-    return Cropper(
-        children=crop.children, memory_mib=crop.memory_mib, timeout_s=crop.timeout_s, recycle_after=crop.recycle_after,
-        policy=policy, layouts=layouts,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -223,30 +196,3 @@ def models_there(data: Path) -> tuple[Installed, ...]:
     except CardMismatch as exc:
         get_logger().error("model folder refused", action="classify", error=type(exc).__name__)
         return ()
-
-
-def header(path: Path) -> Dataset:
-    """The data set of a stored object without its pixels; of a damaged one what the receiver read as well.
-
-    A report names every image of its study, those that cannot be read among them.
-
-    Raises:
-        UnreadableInstance: not even its beginning can be parsed.
-    """
-    try:
-        with path.open("rb") as file:
-            if is_deflated(file):  # a library would unfold it whole
-                return read_deflated(file, before=_PIXELS)
-            return pydicom.dcmread(file, stop_before_pixels=True)
-    except _FOREIGN:
-        return _beginning(path)
-
-
-def _beginning(path: Path) -> Dataset:
-    try:
-        with path.open("rb") as file:
-            if is_deflated(file):
-                return read_deflated(file, before=_LAST_RECEIVED + 1)
-            return read_partial(file, stop_when=lambda tag, _vr, _length: tag > _LAST_RECEIVED)
-    except _FOREIGN as exc:
-        raise UnreadableInstance(type(exc).__name__) from exc

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pydicom.dataset import Dataset
 from sqlalchemy import Engine
 
-from dicom_ai.analysis import header
 from dicom_ai.deliver.negotiate import REPORT_SYNTAX
 from dicom_ai.deliver.send import Item
 from dicom_ai.errors import DicomAIError
+from dicom_ai.headers import header
 from dicom_ai.report.content import Reference, ReportContent
 from dicom_ai.report.header import part10
 from dicom_ai.report.structured import structured_report

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from dicom_ai.analysis import Analyst, Case, Examined, Heat, header
+from dicom_ai.analysis import Analyst, Case, Examined, Heat
 from dicom_ai.finding import ImageScore, image_score, study_findings
+from dicom_ai.headers import header
 from dicom_ai.kept import Kept
 from dicom_ai.mapping import CropWindow
 from dicom_ai.report.capture import Shown, capture

@@ -176,8 +176,8 @@ def _keeper(settings: Settings, opened: Engine, site: SiteReader, enqueue: Enque
 def work_role(settings: Settings) -> None:
     """Crop, classify, report and deliver until told to stop."""
     from dicom_ai import workflow
-    from dicom_ai.analysis import cropper_of
     from dicom_ai.approved import approved
+    from dicom_ai.cropping import cropper_of
     from dicom_ai.delivery import Courier
     from dicom_ai.story import Parts, Story
 

@@ -12,8 +12,8 @@ from datetime import tzinfo
 from pydicom.dataset import Dataset
 from sqlalchemy import Connection
 
-from dicom_ai.analysis import header
 from dicom_ai.errors import UnreadableInstance
+from dicom_ai.headers import header
 from dicom_ai.ledger import Ledger
 from dicom_ai.log import get_logger
 from dicom_ai.report.patient_study import decoded

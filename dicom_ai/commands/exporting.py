@@ -18,7 +18,6 @@ from typing import Any, Self
 from pydicom.dataset import Dataset
 
 from dicom_ai import __version__
-from dicom_ai.analysis import header
 from dicom_ai.crop.catalogue import published
 from dicom_ai.crop.export.build import VERSION, Site, build, mask_digest, replaced
 from dicom_ai.crop.export.proof import Finder, Made, prove
@@ -26,6 +25,7 @@ from dicom_ai.crop.export.pseudonym import Pseudonyms
 from dicom_ai.crop.export.search import in_text, long_ones
 from dicom_ai.crop.words import identity_bytes
 from dicom_ai.errors import InputError, ResourceError
+from dicom_ai.headers import header
 from dicom_ai.kept import CropOutcome, Kept
 
 MANIFEST = "manifest.jsonl"

@@ -14,7 +14,6 @@ from typing import Any
 from pydicom.dataset import Dataset
 from sqlalchemy import Connection, Row
 
-from dicom_ai.analysis import PIPELINE_VERSION, cropper_of, header
 from dicom_ai.approved import approved, layout_of_row
 from dicom_ai.commands import desk
 from dicom_ai.commands.quarantine import SHORT, only
@@ -22,7 +21,9 @@ from dicom_ai.commands.replay import Replayed, replay
 from dicom_ai.crop import catalogue
 from dicom_ai.crop.catalogue import Layout
 from dicom_ai.crop.proposal import fault_of, mask_digest, polygon_of
+from dicom_ai.cropping import PIPELINE_VERSION, cropper_of
 from dicom_ai.errors import SettingsError, UnreadableInstance
+from dicom_ai.headers import header
 from dicom_ai.kept import Polygon
 from dicom_ai.ledger import Ledger
 from dicom_ai.reasons import REASONS

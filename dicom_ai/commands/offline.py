@@ -15,13 +15,14 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from dicom_ai.analysis import Analyst, Case, Examined, Heat, cropper_of, header
+from dicom_ai.analysis import Analyst, Case, Examined, Heat
 from dicom_ai.classify.catalogue import Installed, installed, read_installed
 from dicom_ai.classify.routing import Route, route, rows_of
 from dicom_ai.classify.runtime import Classifier
 from dicom_ai.commands.desk import approved_there
 from dicom_ai.commands.offline_crop import files_of
 from dicom_ai.crop.cropper import Cropper
+from dicom_ai.cropping import cropper_of
 from dicom_ai.errors import (
     InputError,
     ModelError,
@@ -32,6 +33,7 @@ from dicom_ai.errors import (
 )
 from dicom_ai.evidence import left_out
 from dicom_ai.finding import FrameScore
+from dicom_ai.headers import header
 from dicom_ai.instance import BARRED, Identity, Instance
 from dicom_ai.kept import CropOutcome, Kept
 from dicom_ai.report.header import part10

@@ -15,11 +15,11 @@ import cv2
 from rich.console import Console
 from rich.progress import track
 
-from dicom_ai.analysis import cropper_of
 from dicom_ai.commands.desk import approved_there
 from dicom_ai.commands.exporting import EVERY_FRAME, Exporter
 from dicom_ai.crop.emit import full_frame
 from dicom_ai.crop.export.proof import Finder
+from dicom_ai.cropping import cropper_of
 from dicom_ai.errors import SettingsError
 from dicom_ai.kept import Kept
 from dicom_ai.rows import print_row, print_table, say

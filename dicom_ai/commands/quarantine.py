@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dicom_ai.analysis import cropper_of
 from dicom_ai.approved import approved
 from dicom_ai.commands import desk
 from dicom_ai.commands.votes import votes_in_words
+from dicom_ai.cropping import cropper_of
 from dicom_ai.errors import SettingsError
 from dicom_ai.reasons import REASONS
 from dicom_ai.rows import print_row, print_table, say

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from dicom_ai.analysis import header
 from dicom_ai.commands.desk import acting
 from dicom_ai.errors import SettingsError
+from dicom_ai.headers import header
 from dicom_ai.ledger import Ledger
 from dicom_ai.report.header import part10
 from dicom_ai.report.rejection import Recall, rejection_note

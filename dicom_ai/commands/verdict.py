@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from pydicom.dataset import Dataset
 
-from dicom_ai.analysis import header
 from dicom_ai.commands.desk import acting, reading
 from dicom_ai.errors import SettingsError, UnreadableInstance
+from dicom_ai.headers import header
 from dicom_ai.report import code, find
 from dicom_ai.report.assessed import Assessment
 from dicom_ai.report.header import part10

@@ -8,8 +8,8 @@ import pytest
 import torch
 from pydicom import dcmread
 
-from dicom_ai.analysis import header
 from dicom_ai.errors import UnreadableInstance
+from dicom_ai.headers import header
 from dicom_ai.instance import Identity, Instance
 from dicom_ai.ports import Spooled
 from dicom_ai.receive.scan import scan
@@ -72,14 +72,14 @@ def test_one_damaged_object_does_not_cost_the_study_its_report(work: Workplace) 
         ("report", "sent"),
     }
     rows = {row.reason: row for row in work.rows(tables.objects)}
-    assert set(rows) == {None, "unreadable"}
+    assert set(rows) == {None, "malformed"}
     (report,) = [row for row in work.rows(tables.results) if row.kind == "report"]
     text = str(dcmread(work.here.files.path(report.digest)))
     assert all(row.sop_uid in text for row in rows.values())
 
 
 def test_the_beginning_of_a_damaged_object_is_read_and_no_more_is_asked(work: Workplace, tmp_path: Path) -> None:
-    bad = next(row for row in work.rows(tables.objects) if row.reason == "unreadable")
+    bad = next(row for row in work.rows(tables.objects) if row.reason == "malformed")
     path = work.here.files.path(bad.digest)
     with pytest.raises(RecursionError):
         dcmread(path, stop_before_pixels=True)

@@ -18,11 +18,11 @@ from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicom_ai.analysis import header
 from dicom_ai.crop.export.attributes import MAIN, REGION
 from dicom_ai.crop.export.build import build
 from dicom_ai.crop.export.proof import Made, prove
 from dicom_ai.errors import UnreadableInstance
+from dicom_ai.headers import header
 from tests.exports import SITE, pixels, region
 
 CODECS = ("utf-8", "latin-1", "utf-16-le", "utf-16-be", "gb18030")

@@ -132,7 +132,7 @@ def test_pixels_end_at_the_bound(monkeypatch):
 
 
 def test_header_of_a_stored_object_is_read_within_bounds(tmp_path):
-    from dicom_ai.analysis import header
+    from dicom_ai.headers import header
 
     (tmp_path / "a").write_bytes(part10(pixels_mib=2000))
     assert spent(lambda: header(tmp_path / "a")) < 6 * inflate.HEADER

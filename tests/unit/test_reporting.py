@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from dicom_ai.analysis import Analyst, Case, Examined, header
+from dicom_ai.analysis import Analyst, Case, Examined
 from dicom_ai.classify.catalogue import Installed, active, installed
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.errors import UnreadableInstance
+from dicom_ai.headers import header
 from dicom_ai.instance import Instance
 from dicom_ai.report.content import ReportContent
 from dicom_ai.report.header import part10

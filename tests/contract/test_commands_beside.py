@@ -139,6 +139,10 @@ COMMANDS: Mapping[str, Command] = {
     "quarantine layouts": Command(lambda _: ("--all",)),
     "quarantine withdraw": Command(lambda _: ("L99", "--by", "beside"), code=2),
     "quarantine discard": Command(lambda _: ("ffffffffffff", "--by", "beside", "--why", "none"), code=2),
+    "show": Command(lambda at: (at.folder / "no-such.dcm",), code=2),
+    "verdict": Command(lambda at: (at.folder / "no-such.dcm",), code=2),
+    "verdicts list": Command(lambda _: ("--json",)),
+    "recall": Command(lambda _: ("1.2.3", "--by", "beside", "--why", "none"), code=2),  # no result of that name
     "rules list": Command(),
     "rules test": Command(lambda at: (at.files, "--json")),
     "simulate scanner": Command(lambda at: ("--exam", "uterus", "--seed", "8", "--to", at.here)),

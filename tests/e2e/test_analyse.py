@@ -123,9 +123,22 @@ def test_the_same_files_give_the_same_bytes_again(drawn: Answer, tmp_path: Path)
     }
 
 
-def test_at_least_eight_real_acquisitions_are_answered(real: Answer) -> None:
-    """Copies of one acquisition share their study and thus their set; so a set counts once."""
-    assert len(real.answered) >= 8, json.dumps(real.files, indent=1)
+def test_real_acquisitions_are_answered_where_nothing_is_in_doubt(real: Answer) -> None:
+    """Copies of one acquisition share their study and thus their set; so a set counts once.
+
+    There were eight before text on tissue was looked for and shapes were held to the drawings of `tests/drawings`: five
+    of them had text on the tissue or a shape that missed the scan area, and wait for a person now.
+    """
+    assert len(real.answered) >= 3, json.dumps(real.files, indent=1)
+    refused = {row["reason"] for row in real.files if row["status"] == "quarantined"}
+    assert refused <= {
+        "no_regions",
+        "region_overflow",
+        "witnesses_disagree",
+        "text_on_tissue",
+        "conflict",
+        "no_picture",
+    }
 
 
 def test_a_file_that_is_no_dicom_is_a_row_and_an_exit_code(tmp_path: Path) -> None:

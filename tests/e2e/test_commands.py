@@ -29,7 +29,9 @@ from tests.peers import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(280)]
 
-CROP_KEYS = {"file", "status", "reason", "rows", "columns", "frames", "keep", "blanked", "box", "votes", "png"}
+CROP_KEYS = {
+    *("file", "status", "reason", "rows", "columns", "frames", "keep", "blanked", "box", "votes", "png", "export"),
+}
 VOTES = {"regions", "layout", "support"}
 
 
@@ -240,11 +242,12 @@ class TestCrop:
         assert set(by_name) == {"0.dcm", "1.dcm", "notes.txt"}
         for row in by_name.values():
             assert set(row) == CROP_KEYS
-            assert set(row["votes"]) == VOTES
+            assert set(row["votes"]) - {"text"} == VOTES
         text = by_name.pop("notes.txt")
         assert (text["status"], text["reason"], text["png"]) == ("failed", "unreadable", None)
         for row in by_name.values():
             assert (row["status"], row["reason"]) == ("cropped", None)
+            assert row["votes"]["text"]["hits"] == 0
             picture = cv2.imread(row["png"], cv2.IMREAD_GRAYSCALE)
             assert picture is not None
             assert picture.shape == (row["rows"], row["columns"])

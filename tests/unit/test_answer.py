@@ -144,12 +144,12 @@ def test_such_an_image_is_not_shown_again_in_its_set_and_has_another_chance_in_a
 
 
 @pytest.mark.parametrize("on_failure", ["report", "alarm"])
-@pytest.mark.parametrize("why", ["non_finite", "no_regions", "decode_failed"])
+@pytest.mark.parametrize("why", ["non_finite", "no_regions", "pixel_length"])
 def test_a_set_without_any_usable_image_ends_in_a_report_or_an_alarm(make: Make, on_failure: Any, why: str) -> None:
     objects = list(lung())
     if why == "no_regions":
         objects = [blind(ds) for ds in objects]
-    if why == "decode_failed":
+    if why == "pixel_length":
         for ds in objects:
             ds.PixelData = ds.PixelData[: len(ds.PixelData) // 2]
     with pacs(make.folder / "pacs") as peer:

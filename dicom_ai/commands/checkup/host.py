@@ -13,7 +13,7 @@ from dicom_ai.commands.checkup import running
 from dicom_ai.commands.checkup.line import Check, failed, ok, warning
 from dicom_ai.commands.checkup.peers import LIMIT_S, quick
 from dicom_ai.commands.desk import START_FIRST, ledger_file
-from dicom_ai.commands.validate import TOOLS
+from dicom_ai.commands.validate import TOOLS, is_installed
 from dicom_ai.deliver.address import Address, is_ae_title
 from dicom_ai.deliver.echo import echo
 from dicom_ai.errors import PeerError, SettingsError
@@ -172,7 +172,7 @@ def libraries() -> Iterator[Check]:
 
 def validators() -> Iterator[Check]:
     """Whether the tools of `dicom-ai validate` are there; the service runs without them."""
-    missing = {name: package for name, package in TOOLS.items() if shutil.which(name) is None}
+    missing = {name: package for name, package in TOOLS.items() if not is_installed(name)}
     if missing:
         remedy = f"Only for `dicom-ai validate`: apt-get install {' '.join(sorted(set(missing.values())))}"
         yield warning("validators", f"{', '.join(missing)} not installed", remedy)

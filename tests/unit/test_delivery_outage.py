@@ -27,8 +27,8 @@ from tests.workplace import Workplace, destination, pacs, workplace
 
 pytestmark = pytest.mark.databases("verify")
 WAITS = Deliver(
-    connect_timeout_s=2.0,
-    response_timeout_s=5.0,
+    connect_timeout_s=20.0,
+    response_timeout_s=30.0,
     first_retry_s=10.0,
     max_retry_s=400.0,
     retention_h=2.0,

@@ -420,6 +420,7 @@ def test_a_scanner_that_says_it_sent_everything_gets_its_report_soon(ground: Pla
         one.end("x")
         one.forward(QUIET + 1)
     one.arrive("y", 2)
+    one.arrive("y", 3)
     one.say(1)  # over the same association, as many do
     one.forward(SIGNAL + 10)
     assert len(one.closed) == int(is_revision), "under an open association"
@@ -432,6 +433,7 @@ def test_a_scanner_that_says_it_sent_everything_gets_its_report_soon(ground: Pla
 def test_the_wait_after_such_a_word_is_short_and_not_zero(ground: Place) -> None:
     one = world(ground)
     one.arrive("x", 1)
+    one.arrive("x", 2)
     one.end("x")
     one.forward(10)
     one.say(1)
@@ -445,6 +447,7 @@ def test_the_wait_after_such_a_word_is_short_and_not_zero(ground: Place) -> None
 def test_a_look_that_was_lost_and_found_waits_as_long(ground: Place) -> None:
     one = world(ground)
     one.arrive("x", 1)
+    one.arrive("x", 2)
     one.end("x")
     one.say(1)
     for key in one._jobs_of("settle"):

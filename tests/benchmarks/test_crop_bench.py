@@ -38,10 +38,10 @@ def test_nothing_legible_leaks(rows, figure):
         what = f"crop: leaks of accepted legible text, {row['place']}"
         figure(what, f"{row['leaks']} of {row['legible']} (95 % upper bound {row['upper_bound']:.2%}; any pixel left: "
                f"{row['any_pixel']})", "0")  # fmt: skip
-        assert row["leaks"] == 0, row
     figure("crop: pixels outside the mask, all frames", str(run["outside"]), "0")
     assert run["outside"] == 0
     figure("crop: objects on which the decoding child differs", f"{run['child_differs']} of {run['by_child']}", "0")
+    assert [row for row in of(rows, "leaks") if row["leaks"]] == []  # asked last: every figure is noted by now
     assert run["by_child"] >= 50
     assert run["child_differs"] == 0
 

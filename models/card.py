@@ -12,6 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
+CARD = "card.json"
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -74,12 +77,15 @@ class Calibration(_Part):
 
 
 class Abstain(_Part):
-    """When the network says nothing: assessability (sigmoid of the extra output) under the threshold.
+    """When the network says nothing: an assessability (0..1) under the threshold.
 
-    `false_alarm` is the share of good validation images that are turned away at this threshold.
+    `assessability_output` is the sigmoid of the network's extra output; `feature_distance` is the share of good
+    pictures that lie as far out as this one (`models.feature_distance`, whose statistics lie in
+    `distance.safetensors`). `false_alarm` is the share of good pictures, seen by neither the network nor the
+    statistics, that are turned away at this threshold.
     """
 
-    kind: Literal["assessability_output", "none"]
+    kind: Literal["assessability_output", "feature_distance", "none"]
     threshold: float = Field(ge=0, le=1)
     false_alarm: float = Field(ge=0, le=1)
 
@@ -125,7 +131,7 @@ class ModelCard(_Part):
     data: tuple[dict[str, Any], ...]
     metrics: tuple[dict[str, Any], ...]
     intended_use: str
-    digests: dict[str, str]  # file name -> SHA-256 hex of "weights.safetensors", "vectors.safetensors"
+    digests: dict[str, str]  # file name -> SHA-256 hex; on disk also "card.json" -> `ModelCard.digest`
     parent: str | None = None
     licence: str
 
@@ -146,6 +152,8 @@ class ModelCard(_Part):
             raise ValueError("pooling.clip_to_study = least_normal needs a class normal")
         if {"weights.safetensors", "vectors.safetensors"} - set(self.digests):
             raise ValueError("digests must name weights.safetensors and vectors.safetensors")
+        if self.abstain.kind == "feature_distance" and "distance.safetensors" not in self.digests:
+            raise ValueError("abstain.kind = feature_distance needs the digest of distance.safetensors")
         return self
 
     @property
@@ -160,12 +168,34 @@ class ModelCard(_Part):
         return tuple(c.id for c in self.classes)
 
 
+def parse_card(content: bytes) -> ModelCard:
+    """Read the content of a `card.json`, which must state its own digest.
+
+    Raises:
+        ValidationError: of pydantic, names every wrong field.
+        ValueError: it is no JSON object, or it was changed after it was written: no word of it can be relied on.
+    """
+    told = json.loads(content)
+    if not isinstance(told, dict):
+        raise ValueError(f"{CARD} is not a JSON object")
+    digests = told.get("digests")
+    stated = digests.pop(CARD, None) if isinstance(digests, dict) else None
+    card = ModelCard.model_validate_json(json.dumps(told))  # as JSON: what JSON may not say, a card may not
+    if stated is None:
+        raise ValueError(f"{CARD} does not state its own digest")
+    if stated != card.digest:
+        raise ValueError(f"{CARD} was changed after it was written (its digest is {card.digest[:12]})")
+    return card
+
+
 def read_card(folder: Path) -> ModelCard:
-    """Read `card.json` of a model folder; pydantic's ValidationError names every wrong field."""
-    return ModelCard.model_validate_json((folder / "card.json").read_text(encoding="utf-8"))
+    """Read `card.json` of a model folder; errors as `parse_card`, and OSError when there is none."""
+    return parse_card((folder / CARD).read_bytes())
 
 
 def write_card(card: ModelCard, folder: Path) -> None:
-    """Write `card.json`, readable by people."""
-    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    (folder / "card.json").write_text(text + "\n", encoding="utf-8")
+    """Write `card.json`, readable by people, with its own digest among the digests."""
+    told = card.model_dump(mode="json")
+    told["digests"][CARD] = card.digest
+    text = json.dumps(told, indent=2, ensure_ascii=False)
+    (folder / CARD).write_text(text + "\n", encoding="utf-8")

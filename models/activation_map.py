@@ -1,12 +1,22 @@
-"""Where the evidence for a class lies: the exact class activation map of a linear head over average pooling.
+"""Where the evidence for a class lies: Grad-CAM without rectification, times the number of cells.
 
-Class logit k is `bias_k + mean over cells of map_k`, so the map is no estimate: it is the logit, spread over the
-picture. It equals Grad-CAM without rectification times the number of cells (the gradient of an average is the
-weight divided by the number of cells); a test compares it with captum. Zhou et al., CVPR 2016; Selvaraju et al.,
-ICCV 2017, appendix A.
+For a linear head over pooled features it has a closed form and needs no backward pass (`models.pooling` derives it):
+the features, weighted by the head's folded weights. Its meaning depends on the pooling, and the card says which:
+
+* `class_activation`, head over averages alone: class logit k is `bias_k + mean over cells of map_k`, so the map is no
+  estimate, it is the logit spread over the picture. Zhou et al., CVPR 2016.
+* `grad_cam`, every other head. Over averages and maxima side by side the map weighs a channel by both of its weights,
+  W for the average and V for the maximum; its mean over cells plus the bias misses the logit by the sum over channels
+  of V times (maximum - average). When cells tie for a maximum, or a rounding decides which of them it is, the map does
+  not change. Selvaraju et al., ICCV 2017.
+
+A head that is not linear over pooled features (a clip's attention) has no closed form: `grad_cam` takes the gradient
+from the activation on, and no parameter gets one. A test compares every network with captum's LayerGradCam.
 
 What this is not: a segmentation. A cell sees more of the input than its own square.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +26,41 @@ from models.preprocess import Letterbox
 
 
 def class_activation(features: torch.Tensor, weights: torch.Tensor) -> npt.NDArray[np.float32]:
-    """Class activation maps in closed form, without a backward pass.
+    """Activation maps in closed form, without a backward pass.
 
     Args:
         features: float (T, C, m, m), the output of the card's map layer.
-        weights: float (K, C), the linear head's class rows.
+        weights: float (K, C), of the network's `map_weights`.
 
     Returns:
-        float32 (T, K, m, m), in logits; the mean over m x m plus the head's bias is the class logit.
+        float32 (T, K, m, m), in logits. Over averages alone, the mean over m x m plus the head's bias is the logit.
     """
     maps = torch.einsum("tcij,kc->tkij", features.float(), weights.float())
     return maps.detach().cpu().numpy().astype(np.float32)
+
+
+def grad_cam(
+    features: torch.Tensor, logits_of: Callable[[torch.Tensor], torch.Tensor], n_classes: int
+) -> npt.NDArray[np.float32]:
+    """Activation maps by a backward pass from the activation on; no parameter gets a gradient.
+
+    Args:
+        features: float (T, C, m, m), the output of the card's map layer.
+        logits_of: features -> logits (N, >= K). N is T, or 1 for a clip: then the map says what each frame gave to it.
+        n_classes: K; further logits are not looked at.
+
+    Returns:
+        float32 (T, K, m, m), in the units of `class_activation`: Grad-CAM before rectification, times m * m.
+    """
+    # a tensor made in inference mode cannot carry a gradient, its copy can
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        start = features.detach().clone().requires_grad_()
+        logits = logits_of(start)[:, :n_classes].sum(dim=0)
+        maps = []
+        for k in range(n_classes):
+            (gradient,) = torch.autograd.grad(logits[k], start, retain_graph=k + 1 < n_classes)
+            maps.append((gradient.sum(dim=(2, 3), keepdim=True) * start).sum(dim=1))
+    return torch.stack(maps, dim=1).detach().float().cpu().numpy()
 
 
 def to_heat(maps: npt.NDArray[np.float32], letterbox: Letterbox, size: tuple[int, int]) -> npt.NDArray[np.uint8]:

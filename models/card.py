@@ -91,10 +91,13 @@ class Abstain(_Part):
 
 
 class Map(_Part):
-    """Where the activation map comes from: `class_activation` is exact for a linear head over average pooling."""
+    """Which layer the activation map is over, and what it means (`models.activation_map`).
+
+    `class_activation`: its mean over cells plus the head's bias is the logit. `grad_cam`: it does not add up.
+    """
 
     layer: str
-    kind: Literal["class_activation"]
+    kind: Literal["class_activation", "grad_cam"]
 
 
 class Pooling(_Part):

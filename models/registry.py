@@ -1,16 +1,24 @@
-"""Networks by name: a card names its network, this builds it.
+"""Networks by name: a card or a recipe names its network, this builds it.
 
-What this is not: a source of weights. `build` gives a randomly started network; `models.weights` fills it.
+Networks of single frames (`build`) and of clips (`build_clip`) are listed apart: they take different arguments and
+answer with different shapes. What this is not: a source of weights. A built network is randomly started;
+`models.weights` fills it from a model folder, `models.imagenet` from a file of the user's.
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from models import paper_networks
+from models.clip_classifier import ClipClassifier
 from models.frame_classifier import FrameClassifier, mobilenet_v2
+from models.inception import inception_v3
+from models.sonogram_network import sonogram
 
 Builder = Callable[..., FrameClassifier]
 
 _BUILDERS: dict[str, Builder] = {}
+_CLIPS = {"clip_attention": False, "clip_recurrent": True}
 
 
 def register(name: str) -> Callable[[Builder], Builder]:
@@ -21,7 +29,7 @@ def register(name: str) -> Callable[[Builder], Builder]:
     """
 
     def keep(builder: Builder) -> Builder:
-        if name in _BUILDERS:
+        if name in _BUILDERS or name in _CLIPS:
             raise ValueError(f"network {name!r} is registered already; give the new one another name")
         _BUILDERS[name] = builder
         return builder
@@ -30,11 +38,11 @@ def register(name: str) -> Callable[[Builder], Builder]:
 
 
 def build(name: str, **kwargs: Any) -> FrameClassifier:
-    """A randomly started network.
+    """A randomly started network of frames.
 
     Args:
         name: as registered.
-        **kwargs: the builder's own arguments, e.g. n_classes, channels, width_mult.
+        **kwargs: the builder's own arguments, e.g. n_classes, channels, with_assessability.
 
     Raises:
         ValueError: no such network; the message lists the names there are.
@@ -44,9 +52,57 @@ def build(name: str, **kwargs: Any) -> FrameClassifier:
     return _BUILDERS[name](**kwargs)
 
 
+def build_clip(name: str, *, encoder: Mapping[str, Any], n_classes: int, **kwargs: Any) -> ClipClassifier:
+    """A randomly started network of clips.
+
+    Args:
+        name: "clip_attention" or "clip_recurrent".
+        encoder: {"name": of a network of frames, further arguments of its builder without n_classes}.
+        n_classes: K.
+        **kwargs: hidden, dropout of `ClipClassifier`.
+
+    Raises:
+        ValueError: no such network; the message lists the names there are.
+    """
+    if name not in _CLIPS:
+        raise ValueError(f"no network of clips {name!r}; there are: {', '.join(clip_names())}")
+    arguments = dict(encoder)
+    frames = build(str(arguments.pop("name", "")), n_classes=n_classes, **arguments)
+    return ClipClassifier(frames, n_classes=n_classes, is_recurrent=_CLIPS[name], **kwargs)
+
+
+def at_size(network: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """The same network for another input size: {"name", arguments} with `size` replaced where the builder has one.
+
+    A pool of fixed kernel (ResNet-152) then covers the smaller map, and Inception-v3 loses its auxiliary head below
+    299 px unless the arguments insist on it.
+    """
+    builder = _BUILDERS.get(str(network.get("name")))
+    has_size = builder is not None and "size" in inspect.signature(builder).parameters
+    return {**network, "size": size} if has_size else dict(network)
+
+
 def names() -> tuple[str, ...]:
-    """Registered names, sorted."""
+    """Registered networks of frames, sorted."""
     return tuple(sorted(_BUILDERS))
 
 
-register("mobilenet_v2")(mobilenet_v2)
+def clip_names() -> tuple[str, ...]:
+    """Networks of clips, sorted."""
+    return tuple(sorted(_CLIPS))
+
+
+for _builder in (
+    mobilenet_v2,  # the demonstration models'
+    paper_networks.densenet121,
+    paper_networks.densenet201,
+    paper_networks.efficientnet_b0,
+    paper_networks.mobilenet_v2_full,
+    paper_networks.resnet18,
+    paper_networks.resnet34,
+    paper_networks.resnet152,
+    paper_networks.vgg16,
+    inception_v3,
+    sonogram,
+):
+    register(_builder.__name__)(_builder)

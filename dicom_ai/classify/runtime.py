@@ -121,20 +121,51 @@ class Classifier:
 
 
 def probabilities(logits: Array, card: ModelCard) -> tuple[Array, Array]:
-    """Calibrated class probabilities (T, K) and assessability (T,) of logits (T, K + 1)."""
+    """Calibrated class probabilities (T, K) and assessability (T,) of logits (T, K + 1).
+
+    Logits (T, K) are of a network without assessability; each frame then counts as assessable, 1.
+    """
     temperature = card.calibration.temperature if card.calibration.kind == "temperature" else 1.0
-    tensor = torch.from_numpy(logits)
-    scaled = tensor[:, :-1] / temperature
+    tensor, n_classes = torch.from_numpy(logits), len(card.classes)
+    scaled = tensor[:, :n_classes] / temperature
     classes = scaled.softmax(dim=1) if card.head == "softmax" else scaled.sigmoid()
-    return classes.numpy(), tensor[:, -1].sigmoid().numpy()
+    assessability = tensor[:, n_classes].sigmoid() if tensor.shape[1] > n_classes else torch.ones(len(tensor))
+    return classes.numpy(), assessability.numpy()
 
 
 def _network(card: ModelCard) -> FrameClassifier:
     arguments = dict(card.network)
     try:
-        return registry.build(str(arguments.pop("name", "")), **arguments)
+        network = registry.build(str(arguments.pop("name", "")), **arguments)
     except (TypeError, ValueError) as exc:
         raise CardMismatch("the card names a network this version cannot build") from exc
+    _check(card, network)
+    return network
+
+
+def _check(card: ModelCard, network: FrameClassifier) -> None:
+    """What the card says of the network beside its arguments must be so."""
+    said = (card.map.layer, card.map.kind)
+    if said != (network.map_layer, network.map_kind):
+        raise CardMismatch(f"the card says map {said}, the network has {(network.map_layer, network.map_kind)}")
+    if network.n_classes != len(card.classes):
+        raise CardMismatch(f"the card lists {len(card.classes)} classes, the network has {network.n_classes}")
+    if card.abstain.kind == "assessability_output" and not network.with_assessability:
+        raise CardMismatch("the card abstains by an assessability output, the network has none")
+    size, channels = card.input.size, card.input.channels
+    try:
+        with torch.inference_mode():
+            network.eval()(torch.zeros(1, channels, size, size))
+    except (RuntimeError, ValueError) as exc:
+        raise CardMismatch(f"the network cannot be shown the card's input, {channels} x {size} x {size}") from exc
+
+
+def _device(wanted: str) -> str:
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise DeviceUnavailable(f"{wanted} was asked for and there is no CUDA device")
+    return wanted
 
 
 def _device(wanted: str) -> str:

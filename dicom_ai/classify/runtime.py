@@ -166,11 +166,3 @@ def _device(wanted: str) -> str:
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise DeviceUnavailable(f"{wanted} was asked for and there is no CUDA device")
     return wanted
-
-
-def _device(wanted: str) -> str:
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise DeviceUnavailable(f"{wanted} was asked for and there is no CUDA device")
-    return wanted

@@ -19,7 +19,7 @@ Paths = Annotated[list[Path], typer.Argument(help="DICOM files or folders")]
 To = Annotated[str, typer.Option("--to", help="the node called, as AE@HOST:PORT", metavar="AE@HOST:PORT")]
 
 DAY = {
-    "Set up": ("apply", "doctor", "serve"),
+    "Set up": ("apply", "models", "doctor", "serve"),
     "Every day": ("alarms", "studies", "deliveries", "conflicts", "quarantine", "verdict", "verdicts", "recall"),
     "Look closer": ("rules", "reasons", "crop", "analyse", "show", "validate"),
     "Network": ("echo", "send", "simulate"),

@@ -27,6 +27,7 @@ and the reason code a person sees, so that nobody needs an if-ladder. Class docs
     │  └─ PeerFailed                    by the status table of `deliver.status`
     └─ ModelError                       STOP        –
        ├─ CardMismatch                  STOP
+       ├─ UntrustedModel                STOP
        └─ NonFiniteOutput               QUARANTINE
 """
 
@@ -200,6 +201,10 @@ class ModelError(DicomAIError):
 
 class CardMismatch(ModelError):
     """Weights, vectors or settings do not match the model's card."""
+
+
+class UntrustedModel(ModelError):
+    """No trusted signature proves what the model claims to be."""
 
 
 class NonFiniteOutput(ModelError):

@@ -140,10 +140,11 @@ def parse(content: bytes) -> Signed:
 
 
 def _require_sound(statement: Statement) -> None:
-    texts = (statement.key, statement.who, statement.when)
-    if not all(isinstance(text, str) for text in texts) or not statement.files:
+    told: dict[Any, Any] = dict(statement.files)  # as it came out of a file: nothing of it need be a text
+    texts: tuple[Any, ...] = (statement.key, statement.who, statement.when)
+    if not all(isinstance(text, str) for text in texts) or not told:
         raise SignatureFault(f"{SIGNATURE} is not a signature")
-    for name, digest in statement.files.items():
+    for name, digest in told.items():
         is_plain = isinstance(name, str) and "/" not in name and name not in {"", ".", "..", SIGNATURE}
         if not is_plain or not isinstance(digest, str) or _DIGEST.fullmatch(digest) is None:
             raise SignatureFault(f"{SIGNATURE} lists something that is not a file of a model folder")

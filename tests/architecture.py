@@ -51,7 +51,8 @@ NEVER: dict[str, set[str]] = {  # upward, or a toy inside the service
 }
 MAY_IMPORT_CLI = {"dicom_ai.__main__"}
 MAY_IMPORT_COMMANDS = {
-    f"dicom_ai.{name}" for name in ("cli", "cli_admin", "cli_bench", "cli_quarantine", "cli_verdict", "commands")
+    f"dicom_ai.{name}"
+    for name in ("cli", "cli_admin", "cli_bench", "cli_models", "cli_quarantine", "cli_verdict", "commands")
 }
 
 PURE = (
@@ -86,6 +87,7 @@ OPTIONS_ARE_PARAMETERS = (
     "dicom_ai.cli",
     "dicom_ai.cli_admin",
     "dicom_ai.cli_bench",
+    "dicom_ai.cli_models",
     "dicom_ai.cli_quarantine",
     "dicom_ai.cli_verdict",
     "train.__main__",

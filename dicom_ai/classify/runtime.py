@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dicom_ai.classify.catalogue import read_installed, rules_of
+from dicom_ai.classify.catalogue import card_in, rules_of
+from dicom_ai.classify.proof import inputs_of, require_reproduced
 from dicom_ai.classify.scored import Scored, heat_shape
 from dicom_ai.errors import CardMismatch, DeviceUnavailable, NonFiniteOutput
 from dicom_ai.finding import FrameScore, Rules
@@ -19,6 +20,7 @@ from dicom_ai.kept import Kept
 from models import registry
 from models.activation_map import class_activation
 from models.card import ModelCard
+from models.feature_distance import DISTANCE, DistanceFault, FeatureDistance, pooled_of
 from models.frame_classifier import FrameClassifier
 from models.preprocess import Letterbox, network_input
 from models.weights import VECTORS, WEIGHTS, DigestMismatch, load_tensors, load_weights
@@ -34,11 +36,12 @@ class Classifier:
         device: "cpu", "cuda" or "cuda:N".
     """
 
-    def __init__(self, folder: Path, *, device: str = "auto", batch: int = 16) -> None:
+    def __init__(self, folder: Path, *, card: ModelCard | None = None, device: str = "auto", batch: int = 16) -> None:
         """Load and prove the model.
 
         Args:
             folder: model folder.
+            card: that was chosen, when its folder was looked at before: what lies there now must be it.
             device: "auto" takes CUDA when there is one.
             batch: frames shown to the network at once; halved when the device runs out of memory.
 
@@ -46,14 +49,15 @@ class Classifier:
             CardMismatch: a file is not the card's, or the device's outputs are not within `card.vectors.tolerance`.
             DeviceUnavailable: the device cannot be used.
         """
-        self.card = read_installed(folder).card
+        self.card = card_in(folder) if card is None else card
         self.device = _device(device)
         self._batch = batch
         try:
             self._network = _network(self.card)
             load_weights(self._network, folder / WEIGHTS, self.card.digests[WEIGHTS])
             vectors = load_tensors(folder / VECTORS, self.card.digests[VECTORS])
-        except DigestMismatch as exc:
+            self._distance = _distance(self.card, folder)
+        except (DigestMismatch, DistanceFault) as exc:
             raise CardMismatch(str(exc)) from exc
         self._network.eval().to(self.device).to(memory_format=torch.channels_last)
         self._prove(vectors)
@@ -71,10 +75,12 @@ class Classifier:
             DeviceUnavailable: the device failed, or has no memory even for one frame.
         """
         frames = network_input(kept.frames, self.card.input, self.card.crop.fill)
-        logits, maps = self._run(frames)
+        logits, maps, distances = self._run(frames)
         if not (np.isfinite(logits).all() and np.isfinite(maps).all()):
             raise NonFiniteOutput(f"{int((~np.isfinite(logits)).any(axis=1).sum())} of {len(logits)} frames")
         classes, assessability = probabilities(logits, self.card)
+        if self._distance is not None:
+            assessability = self._distance.nearness(torch.from_numpy(distances)).numpy()
         scores = tuple(
             FrameScore(number, tuple(float(p) for p in row), float(a))
             for number, row, a in zip(kept.frame_numbers, classes, assessability, strict=True)
@@ -82,11 +88,12 @@ class Classifier:
         height, width = kept.frames.shape[1:3]
         return Scored(scores, maps, Letterbox.fit(height, width, self.card.input.size), heat_shape(kept))
 
-    def _run(self, frames: torch.Tensor) -> tuple[Array, Array]:
-        parts = list(self._forward(frames))
-        return np.concatenate([logits for logits, _ in parts]), np.concatenate([maps for _, maps in parts])
+    def _run(self, frames: torch.Tensor) -> tuple[Array, Array, Array]:
+        """Logits (T, K) or (T, K + 1), maps (T, K, m, m), distances (T,); the last NaN where the card wants none."""
+        logits, maps, distances = zip(*self._forward(frames), strict=True)
+        return np.concatenate(logits), np.concatenate(maps), np.concatenate(distances)
 
-    def _forward(self, frames: torch.Tensor) -> Iterator[tuple[Array, Array]]:
+    def _forward(self, frames: torch.Tensor) -> Iterator[tuple[Array, Array, Array]]:
         start, batch = 0, self._batch
         while start < len(frames):
             try:
@@ -103,21 +110,26 @@ class Classifier:
             start += batch
 
     @torch.inference_mode()
-    def _forward_batch(self, frames: torch.Tensor) -> tuple[Array, Array]:
+    def _forward_batch(self, frames: torch.Tensor) -> tuple[Array, Array, Array]:
         shown = frames.to(self.device).contiguous(memory_format=torch.channels_last)
         features = self._network.features_of(shown)
         logits = self._network.logits_of(features).float().cpu().numpy()
-        return logits, class_activation(features, self._network.map_weights())
+        maps = class_activation(features, self._network.map_weights())
+        return logits, maps, self._distances(features)
+
+    def _distances(self, features: torch.Tensor) -> Array:
+        if self._distance is None:
+            return np.full(len(features), np.nan, np.float32)
+        distances: Array = self._distance.distances(pooled_of(features)).numpy()
+        return distances
 
     def _prove(self, vectors: dict[str, torch.Tensor]) -> None:
-        if {"input", "logits"} - set(vectors):
-            raise CardMismatch(f"{VECTORS} needs the tensors input and logits")
-        logits, _ = self._run(vectors["input"])
-        worst = float(np.abs(logits - vectors["logits"].numpy()).max())
-        if not worst <= self.card.vectors.tolerance:  # a NaN must fail too
-            raise CardMismatch(
-                f"{self.device} is {worst:.2g} from the stored outputs, {self.card.vectors.tolerance:.2g} is allowed"
-            )
+        shown = inputs_of(vectors, self.card)
+        try:
+            logits, _, distances = self._run(shown)
+        except DistanceFault as exc:
+            raise CardMismatch(str(exc)) from exc
+        require_reproduced(vectors, self.card, self.device, (logits, distances))
 
 
 def probabilities(logits: Array, card: ModelCard) -> tuple[Array, Array]:
@@ -166,3 +178,9 @@ def _device(wanted: str) -> str:
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise DeviceUnavailable(f"{wanted} was asked for and there is no CUDA device")
     return wanted
+
+
+def _distance(card: ModelCard, folder: Path) -> FeatureDistance | None:
+    if card.abstain.kind != "feature_distance":
+        return None
+    return FeatureDistance.of(load_tensors(folder / DISTANCE, card.digests[DISTANCE]))

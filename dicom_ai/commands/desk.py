@@ -15,9 +15,10 @@ from dicom_ai.errors import LedgerUnavailable, SettingsError
 from dicom_ai.ledger import Ledger
 from dicom_ai.rows import say
 from dicom_ai.settings import Settings
-from dicom_ai.store.database import open_engine, revisions
+from dicom_ai.store.database import open_engine, read, revisions
 
 if TYPE_CHECKING:
+    from dicom_ai.classify.shelf import Named, Shelf
     from dicom_ai.crop.catalogue import Layout
 
 START_FIRST = "start the service once with `dicom-ai serve`, or put a site file into force with `dicom-ai apply`"
@@ -82,6 +83,35 @@ def approved_there(settings: Settings) -> "tuple[Layout, ...]":
     except (SettingsError, LedgerUnavailable) as exc:
         say(f"without the layouts that people approved: {exc}")
         return ()
+
+
+def shelf_there(settings: Settings, folder: Path | None = None) -> "Shelf":
+    """The models a command over files may use: those of a folder, or what the registry of the data folder says.
+
+    Where there is no ledger nobody has chosen a model, and the package's own answer.
+
+    Raises:
+        ModelError: the folder holds no sound model, or one that claims a grade which nobody trusted has signed.
+        SettingsError, LedgerUnavailable: the registry or a trusted key cannot be read; no model is guessed then.
+    """
+    from dicom_ai.classify.catalogue import read_installed
+    from dicom_ai.classify.shelf import shelf, shelf_of
+    from dicom_ai.classify.trust import trusted
+
+    if folder is not None:
+        return shelf_of([read_installed(folder, trusted(settings.store.data)).require_trust()])
+    return shelf(named_there(settings), settings.store.data)
+
+
+def named_there(settings: Settings) -> "tuple[Named, ...]":
+    """The rows of the registry; none where there is no ledger. Errors as `reading`."""
+    from dicom_ai.serving import named_in
+
+    path = ledger_file(settings)
+    if path is not None and not path.exists():
+        return ()
+    with reading(settings) as opened, read(opened) as connection:
+        return named_in(connection)
 
 
 def ledger_file(settings: Settings) -> Path | None:

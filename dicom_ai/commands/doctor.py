@@ -13,11 +13,13 @@ from functools import partial
 
 from sqlalchemy import Engine
 
+from dicom_ai.classify.shelf import Named
 from dicom_ai.commands.checkup import device, host, ledger, peers
 from dicom_ai.commands.checkup.line import Check, guarded
 from dicom_ai.commands.desk import ledger_file
 from dicom_ai.errors import DicomAIError
 from dicom_ai.rows import print_row
+from dicom_ai.serving import named_in
 from dicom_ai.settings import Settings
 from dicom_ai.site import SiteTables
 from dicom_ai.store import site_rows
@@ -79,7 +81,7 @@ def _with_ledger(settings: Settings, opened: Engine, now: datetime, *, is_file: 
     yield from guarded("clock", partial(ledger.clock, settings, opened, now))
     yield from guarded("alarms", partial(ledger.waiting, opened, now))
     yield from guarded("device", partial(device.device, settings))
-    yield from guarded("models", partial(device.models, settings, _tables(opened)))
+    yield from guarded("models", lambda: device.models(settings, _tables(opened), _named(opened)))
     yield from guarded("site tables", partial(peers.tables, opened))
     yield from guarded("destinations", partial(peers.destinations, opened, settings))
 
@@ -107,3 +109,9 @@ def _tables(opened: Engine) -> SiteTables | None:
             return site_rows.newest(connection)
     except (DicomAIError, ValueError):
         return None
+
+
+def _named(opened: Engine) -> tuple[Named, ...]:
+    """The rows of the registry; LedgerUnavailable is a finding: without them nobody knows which model answers."""
+    with read(opened) as connection:
+        return named_in(connection)

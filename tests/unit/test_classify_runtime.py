@@ -116,8 +116,8 @@ def test_an_image_without_finite_scores_is_refused(folder: Path, monkeypatch: py
     forward = classifier._forward_batch
 
     def broken(frames: torch.Tensor) -> Any:
-        logits, maps = forward(frames)
-        return (logits * np.nan if len(frames) == 2 else logits), maps
+        logits, *rest = forward(frames)
+        return (logits * np.nan if len(frames) == 2 else logits), *rest
 
     monkeypatch.setattr(classifier, "_forward_batch", broken)
     with pytest.raises(NonFiniteOutput, match="2 of 2 frames") as caught:

@@ -22,6 +22,7 @@ from sqlalchemy import text
 
 from dicom_ai import service
 from dicom_ai.classify import catalogue
+from dicom_ai.classify.shelf import Named
 from dicom_ai.commands import doctor
 from dicom_ai.commands.checkup import device, host, ledger, running
 from dicom_ai.commands.checkup.line import Check, guarded
@@ -30,6 +31,7 @@ from dicom_ai.site import Route, SiteTables
 from dicom_ai.store import alarms, tables
 from dicom_ai.store.database import open_engine, write
 from dicom_ai.store.site_id import hold
+from models.card import read_card, write_card
 from tests.ledger import place
 from tests.peers import free_port
 from tests.postgres import started
@@ -344,13 +346,18 @@ class TestModels:
         monkeypatch.setattr(catalogue, "DEMO", data / "none")
         return Path(shutil.copytree(shipped, data / "models" / "lung"))
 
+    @pytest.fixture
+    def chosen(self, own: Path) -> tuple[Named, ...]:
+        """The registry's rows after somebody activated that model."""
+        return (Named(read_card(own).digest, "lung-signs", "champion"),)
+
     @pytest.mark.parametrize("name", ["weights.safetensors", "vectors.safetensors"])
-    def test_one_bit_of_a_file(self, data: Path, own: Path, name: str) -> None:
+    def test_one_bit_of_a_file(self, data: Path, own: Path, name: str, chosen: tuple[Named, ...]) -> None:
         path = own / name
         kept = bytearray(path.read_bytes())
         kept[len(kept) // 2] ^= 1
         path.write_bytes(kept)
-        found = looked(device.models, settings(data), None)
+        found = looked(device.models, settings(data), None, chosen)
         assert named(found, "model lung").status == "failed"
         assert "Install the model folder again" in named(found, "model lung").remedy
         assert (named(found, "task lung-signs").status, "model lung" in named(found, "task lung-signs").remedy) == (
@@ -359,24 +366,28 @@ class TestModels:
         )
         kept[len(kept) // 2] ^= 1
         path.write_bytes(kept)
-        found = looked(device.models, settings(data), None)
+        found = looked(device.models, settings(data), None, chosen)
         assert (named(found, "model lung").status, named(found, "task lung-signs").status) == ("ok", "ok")
         assert "grade demonstration" in named(found, "task lung-signs").detail
 
-    def test_a_card_that_is_none(self, data: Path, own: Path) -> None:
+    def test_a_card_that_is_none(self, data: Path, own: Path, chosen: tuple[Named, ...]) -> None:
         (own / "card.json").write_text("{}")
+        found = looked(device.models, settings(data), None, chosen)
+        assert set(status(found).values()) == {"failed"}
+        assert "no folder" in named(found, "task lung-signs").detail
+        assert "models list" in named(found, "task lung-signs").remedy
+
+    def test_a_folder_that_nobody_activated_does_not_answer(self, data: Path, own: Path) -> None:
         found = looked(device.models, settings(data), None)
-        assert status(found) == {"model lung": "failed", "tasks": "failed"}
-        assert "remove that folder" in named(found, "tasks").remedy
+        assert (named(found, "model lung").status, named(found, "task lung-signs").status) == ("ok", "failed")
 
     def test_a_device_that_does_not_reproduce_the_vectors(self, data: Path, own: Path) -> None:
         """Stored outputs of another network stand for a device that computes otherwise."""
         vectors = load_file(own / "vectors.safetensors")
         save_file(vectors | {"logits": vectors["logits"] + 0.5}, own / "vectors.safetensors")
-        card = json.loads((own / "card.json").read_text())
+        card = read_card(own)
         digest = hashlib.sha256((own / "vectors.safetensors").read_bytes()).hexdigest()
-        card["digests"]["vectors.safetensors"] = digest
-        (own / "card.json").write_text(json.dumps(card))
+        write_card(card.model_copy(update={"digests": {**card.digests, "vectors.safetensors": digest}}), own)
         found = named(looked(device.models, settings(data), None), "model lung")
         assert (found.status, "stored outputs" in found.detail) == ("failed", True)
 
@@ -386,12 +397,14 @@ class TestModels:
         off = settings(data, models=Models(uterine_lesions=Model(enabled=False)))
         assert named(looked(device.models, off, None), "task uterine-lesions").status == "ok"
 
-    def test_a_demonstration_before_a_destination_that_is_no_test(self, data: Path, own: Path) -> None:
+    def test_a_demonstration_before_a_destination_that_is_no_test(
+        self, data: Path, own: Path, chosen: tuple[Named, ...]
+    ) -> None:
         clinic = SiteTables(destinations=(destination(1, "clinic", test=False),))
-        found = named(looked(device.models, settings(data), clinic), "task lung-signs")
+        found = named(looked(device.models, settings(data), clinic, chosen), "task lung-signs")
         assert (found.status, "clinic" in found.detail) == ("warning", True)
         test = SiteTables(destinations=(destination(1, "clinic"),))
-        assert named(looked(device.models, settings(data), test), "task lung-signs").status == "ok"
+        assert named(looked(device.models, settings(data), test, chosen), "task lung-signs").status == "ok"
 
     def test_a_device_that_is_none_or_not_there(self, data: Path) -> None:
         found = one(device.device, settings(data, classify=Classify(device="toaster")))

@@ -10,17 +10,25 @@ from pathlib import Path
 
 import torch
 
-from dicom_ai.classify import catalogue
-from dicom_ai.classify.catalogue import Installed, active, installed
+from dicom_ai.classify.catalogue import folders, read_installed
 from dicom_ai.classify.runtime import Classifier
+from dicom_ai.classify.shelf import Named, Shelf, shelf
+from dicom_ai.classify.trust import Keys, trusted
 from dicom_ai.commands.checkup.line import Check, failed, ok, warning
-from dicom_ai.errors import CardMismatch, DeviceUnavailable, ModelError
+from dicom_ai.errors import CardMismatch, DeviceUnavailable, ModelError, UntrustedModel
 from dicom_ai.settings import Settings
 from dicom_ai.site import SiteTables
 
 TASKS = ("lung-signs", "uterine-lesions")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _SAME_FILES = "Install the model folder again from where it came from; a file of it was changed or damaged."
+_SIGN = (
+    "Install the folder that `python -m train promote` wrote, and trust its key with `dicom-ai models trust KEY.pub`."
+)
+_INSTALL = (
+    "See `dicom-ai models list`; put a model folder into the data folder's models and activate it, "
+    "or switch the task off."
+)
 
 
 def device(settings: Settings) -> Iterator[Check]:
@@ -77,46 +85,49 @@ def _is_gpu_there() -> bool:
     return Path("/proc/driver/nvidia/version").exists() or any(Path("/dev").glob("nvidia[0-9]*"))
 
 
-def models(settings: Settings, tables: SiteTables | None) -> Iterator[Check]:
-    """Every model folder, and for every task whether a model answers and may answer to whom."""
+def models(settings: Settings, tables: SiteTables | None, named: Sequence[Named] = ()) -> Iterator[Check]:
+    """Every model folder, and for every task whether a model answers and may answer to whom.
+
+    Args:
+        settings: of the service.
+        tables: of the site, None when they cannot be read.
+        named: rows of the registry; none where there is no ledger yet.
+    """
+    keys = trusted(settings.store.data)
     there = []
-    folders = [*catalogue.DEMO.glob("*/card.json"), *(settings.store.data / "models").glob("*/card.json")]
-    for folder in sorted(path.parent for path in folders):
-        check = _proven(folder, settings.classify.device)
+    for folder in folders(settings.store.data):
+        check = _proven(folder, keys, settings.classify.device)
         there += [folder] if check.status == "ok" else []
         yield check
-    try:
-        known = installed(settings.store.data)
-    except CardMismatch:
-        yield failed("tasks", "while one model folder is broken no model answers", "Mend or remove that folder.")
-        return
+    on_shelf = shelf(named, settings.store.data)
     for task in TASKS:
-        yield _task(task, settings, known, there, tables)
+        yield _task(task, settings, on_shelf, there, tables)
 
 
-def _proven(folder: Path, wanted: str) -> Check:
+def _proven(folder: Path, keys: Keys, wanted: str) -> Check:
     name = f"model {folder.name}"
     try:
-        one = Classifier(folder, device=wanted if _DEVICE.fullmatch(wanted) else "cpu")
+        known = read_installed(folder, keys).require_trust()
+        one = Classifier(folder, card=known.card, device=wanted if _DEVICE.fullmatch(wanted) else "cpu")
     except DeviceUnavailable as exc:
         return failed(name, exc.detail, "See the line of the device.")
+    except UntrustedModel as exc:
+        return failed(name, exc.detail, _SIGN)
     except (CardMismatch, ValueError) as exc:
         return failed(name, str(exc), _SAME_FILES)
-    card = one.card
-    said = f"{card.task} {card.version}, card {card.digest[:12]}, files and vectors are the card's on {one.device}"
-    return ok(name, said)
+    by = f", signed by {known.vouched.who}" if known.is_signed and known.vouched is not None else ""
+    said = f"{known.card.task} {known.card.version}, card {known.card.digest[:12]}{by}"
+    return ok(name, f"{said}, files and vectors are the card's on {one.device}")
 
 
-def _task(
-    task: str, settings: Settings, known: Sequence[Installed], there: Sequence[Path], tables: SiteTables | None
-) -> Check:
+def _task(task: str, settings: Settings, on_shelf: Shelf, there: Sequence[Path], tables: SiteTables | None) -> Check:
     name = f"task {task}"
     if not settings.models.is_enabled(task):
         return ok(name, "switched off in the settings")
     try:
-        chosen = active(task, known)
+        chosen = on_shelf.answers(task)
     except ModelError as exc:
-        return failed(name, exc.detail, f"Install a model in {settings.store.data / 'models'}, or switch the task off.")
+        return failed(name, exc.detail, _INSTALL)
     said = f"{chosen.card.name} {chosen.card.version}, grade {chosen.grade}"
     if chosen.folder not in there:
         return failed(name, f"{said}, is refused", f"See the line of model {chosen.folder.name}.")

@@ -27,7 +27,9 @@ from dicom_ai.kept import CropOutcome, Kept
 from dicom_ai.log import get_logger
 from dicom_ai.report import content as report
 from dicom_ai.report.code import class_terms
+from dicom_ai.report.rendering import DEFAULT, Rendering
 from dicom_ai.report.uid import analysis_key
+from dicom_ai.settings import Settings
 from dicom_ai.store.site_id import SiteId
 
 Heat = Mapping[int, npt.NDArray[np.uint8]]
@@ -72,6 +74,19 @@ class Case:
     content_time: datetime
 
 
+@dataclass(frozen=True)
+class Style:
+    """How results meet people: the language of reports and captures, and how captures are drawn."""
+
+    language: Literal["en", "zh"] = "en"
+    rendering: Rendering = DEFAULT
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Style":
+        """As the settings of the site want it."""
+        return cls(settings.site.language, Rendering(settings.report.colour_map, settings.report.rendering))
+
+
 class Analyst:
     """Crops with the decoding children and scores on the device."""
 
@@ -83,7 +98,7 @@ class Analyst:
         *,
         site: SiteId,
         station: str,
-        language: Literal["en", "zh"],
+        style: Style,
     ) -> None:
         """Take the real parts; a model is loaded and proven when it is first needed.
 
@@ -93,10 +108,10 @@ class Analyst:
             models: installed models.
             site: identity of the installation.
             station: station name, at most 16 characters.
-            language: of reports and captures.
+            style: of reports and captures.
         """
         self._cropper, self._load, self._models = cropper, load, tuple(models)
-        self._site, self._station, self._language = site, station, language
+        self._site, self._station, self._style = site, station, style
         self._classifiers: dict[str, Classifier] = {}
         self._loading = threading.Lock()
 
@@ -173,19 +188,20 @@ class Analyst:
             task=case.task,
             card_digest=card.digest,
             pipeline=PIPELINE_VERSION,
-            report=report.REPORT_VERSION,
-            language=self._language,
+            report=f"{report.REPORT_VERSION} {self._style.rendering.name}",
+            language=self._style.language,
         )
         return report.Analysis(
             namespace=self._site.namespace,
             key=key,
-            language=self._language,
+            language=self._style.language,
             content_time=case.content_time.isoformat(),
             software_version=__version__,
             serial=self._site.store_id,
             station=self._station,
             revision=case.revision,
             model=report.ModelFacts.of(card, chosen.grade),
+            rendering=self._style.rendering,
         )
 
 

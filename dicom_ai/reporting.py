@@ -28,7 +28,7 @@ from dicom_ai.report.content import (
     shown_classes,
 )
 from dicom_ai.report.header import part10
-from dicom_ai.report.legend import legend
+from dicom_ai.report.legend import legend, plain_legend
 from dicom_ai.report.overlay import full_frames
 from dicom_ai.report.patient_study import require_readable
 from dicom_ai.report.region import contours
@@ -112,7 +112,9 @@ class Reporter:
             is_assessable=score.is_assessable,
         )
         warm = heat.get(self._rules.class_ids.index(class_id)) if class_id else None
-        frames = full_frames(kept, warm, blocks)
+        rendering = self._analysis.rendering
+        beside = plain_legend(self._analysis) if rendering.is_beside(class_id) else None
+        frames = full_frames(kept, warm, blocks, colour_map=rendering.colours, beside=beside)
         shown = Shown(frames, kept.frame_numbers, class_id, index, CropWindow.of(kept.outcome).box)
         ds = capture(self._analysis, source, shown)
         return Picture(str(ds.SOPInstanceUID), str(ds.SOPClassUID), part10(ds), ds)

@@ -249,7 +249,7 @@ def _look_after(look: Callable[[], object]) -> None:
 def _analyst(settings: Settings, cropper: "Cropper") -> "Analyst":
     import torch
 
-    from dicom_ai.analysis import Analyst, models_there
+    from dicom_ai.analysis import Analyst, Style, models_there
     from dicom_ai.classify.runtime import Classifier
 
     if settings.classify.threads:
@@ -260,7 +260,7 @@ def _analyst(settings: Settings, cropper: "Cropper") -> "Analyst":
         models_there(settings.store.data),
         site=site_id(settings.store.data),
         station=settings.site.name,
-        language=settings.site.language,
+        style=Style.of(settings),
     )
 
 

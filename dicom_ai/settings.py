@@ -128,6 +128,13 @@ class Report(Section):
     on_failure: Literal["report", "alarm"] = Field(
         "report", description="a study that cannot be analysed: an Indeterminate report with its reason, or an alarm"
     )
+    colour_map: Literal["perceptual", "red_is_highest"] = Field(
+        "perceptual", description="colours of heat: lightness rises evenly with it, or blue to red as in the papers"
+    )
+    rendering: Literal["overlay", "side_by_side"] = Field(
+        "overlay",
+        description="heat over the cropped picture, or the bare picture to the left and the heated one to the right",
+    )
 
 
 class Deliver(Section):

@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from sqlalchemy import Table
 
-from dicom_ai.analysis import Analyst
+from dicom_ai.analysis import Analyst, Style
 from dicom_ai.classify.catalogue import Installed
 from dicom_ai.classify.runtime import Classifier
 from dicom_ai.crop.cropper import Cropper
@@ -183,7 +183,7 @@ def workplace(
     if "switches" in sections:
         sections["models"] = sections.pop("switches")
     in_force = site or SiteTables(destinations=(destination(1),))
-    analyst = Analyst(cropper, load, models, site=SITE, station="TEST", language="en")
+    analyst = Analyst(cropper, load, models, site=SITE, station="TEST", style=Style())
     settings = Settings(store=Store(data=data), **({"deliver": QUICK} | sections))
     return Workplace(place(data, tables=in_force), analyst, in_force, settings)
 

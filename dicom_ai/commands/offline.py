@@ -15,7 +15,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from dicom_ai.analysis import Analyst, Case, Examined, Heat
+from dicom_ai.analysis import Analyst, Case, Examined, Heat, Style
 from dicom_ai.classify.catalogue import Installed, installed, read_installed
 from dicom_ai.classify.routing import Route, route, rows_of
 from dicom_ai.classify.runtime import Classifier
@@ -107,7 +107,7 @@ class _Run:
             _for_task(models, request.task),
             site=site,
             station=settings.site.name,
-            language=settings.site.language,
+            style=Style.of(settings),
         )
 
     def rows(self, paths: Sequence[Path]) -> Iterator[dict[str, Any]]:

@@ -41,12 +41,13 @@ def letter_size(columns: int) -> int:
     return max(13, round(18 * columns / 800))
 
 
-def place(blocks: Sequence[Block], taken: Mask) -> list[tuple[Picture, tuple[int, int]]]:
+def place(blocks: Sequence[Block], taken: Mask, letters: int | None = None) -> list[tuple[Picture, tuple[int, int]]]:
     """Draw each block as large as it fits where nothing is taken, top left first.
 
     Args:
         blocks: the most important one first; it gets its place first.
         taken: bool (rows, columns), what must not be covered.
+        letters: largest letter size in pixels; None: `letter_size` of the columns.
 
     Returns:
         For each block its picture uint8 (h, w, 3) and its origin (x, y). A block that fits nowhere comes in its
@@ -55,19 +56,18 @@ def place(blocks: Sequence[Block], taken: Mask) -> list[tuple[Picture, tuple[int
     free = ~taken
     placed = []
     for block in blocks:
-        picture, origin = _fitted(block, free)
+        picture, origin = _fitted(block, free, letters or letter_size(taken.shape[1]))
         placed.append((picture, origin))
         x, y = origin
         free[max(0, y - _GAP) : y + picture.shape[0] + _GAP, max(0, x - _GAP) : x + picture.shape[1] + _GAP] = False
     return placed
 
 
-def _fitted(block: Block, free: Mask) -> tuple[Picture, tuple[int, int]]:
+def _fitted(block: Block, free: Mask, letters: int) -> tuple[Picture, tuple[int, int]]:
     rows, columns = free.shape
-    covered = np.zeros((rows + 1, columns + 1), np.int64)
-    covered[1:, 1:] = np.cumsum(np.cumsum(~free, axis=0), axis=1)
+    covered = cv2.integral((~free).astype(np.uint8))
     least: tuple[int, Picture, tuple[int, int]] | None = None
-    for size in range(letter_size(columns), _SMALLEST - 1, -1):
+    for size in range(letters, _SMALLEST - 1, -1):
         for lines in range(1, len(block.parts) + 1):
             picture = _drawn(block, size, lines)
             h, w = picture.shape[:2]

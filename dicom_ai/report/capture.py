@@ -61,11 +61,11 @@ class Shown:
     """What a capture shows.
 
     Attributes:
-        frames: RGB, uint8 (T, rows, columns, 3), of `overlay.full_frames`.
+        frames: RGB, uint8 (T, rows, columns, 3), of `overlay.full_frames`; twice the columns side by side.
         frame_numbers: the T source frame numbers, one-based.
         class_id: whose heat is drawn, None when none is.
         index: of the capture within the analysis, from 0.
-        box: where the crop lies in these pictures, which have the size of the source; half open.
+        box: where the crop lies in the source, half open.
     """
 
     frames: npt.NDArray[np.uint8]
@@ -99,16 +99,21 @@ def capture(analysis: Analysis, source: Dataset, shown: Shown, *, encoding: Enco
     sop_class = capture_class(source)
     is_clip = sop_class == MultiFrameTrueColorSecondaryCaptureImageStorage
     is_jpeg = is_clip and encoding == "jpeg"
-    _check(source, shown, is_clip=is_clip)
+    is_beside = analysis.rendering.is_beside(shown.class_id)
+    _check(source, shown, is_clip=is_clip, is_beside=is_beside)
     ds = Dataset()
     copy_patient_and_study(source, ds)
     ds.SOPClassUID = sop_class
     kind = "capture" if is_jpeg or not is_clip else "capture-raw"
+    # The analysis key says it as well; a name of its own cannot be forgotten by whoever makes that key.
+    kind = f"{kind} {analysis.rendering.name}"
     ds.SOPInstanceUID = result_uid(analysis.namespace, analysis.key, kind, sop_class, shown.index)
     set_times(ds, analysis, source)
     set_equipment(ds, analysis)
     _series_and_image(ds, analysis, source, shown)
     _sources(ds, source, shown, is_clip=is_clip)
+    # Side by side, the heated half does not lie where its source does.
+    ds.SourceImageSequence[0].SpatialLocationsPreserved = "NO" if is_beside else "YES"
     equipment = [scanner(source), algorithm(analysis, source)]
     ds.ContributingEquipmentSequence = [item for item in equipment if item is not None]
     if is_clip:
@@ -119,8 +124,8 @@ def capture(analysis: Analysis, source: Dataset, shown: Shown, *, encoding: Enco
     return ds
 
 
-def _check(source: Dataset, shown: Shown, *, is_clip: bool) -> None:
-    size = (int(source.Rows), int(source.Columns), 3)
+def _check(source: Dataset, shown: Shown, *, is_clip: bool, is_beside: bool) -> None:
+    size = (int(source.Rows), int(source.Columns) * (1 + is_beside), 3)
     if shown.frames.dtype != np.uint8 or shown.frames.shape != (len(shown.frame_numbers), *size):
         raise ValueError(f"pictures are {shown.frames.shape}, the source has {len(shown.frame_numbers)} x {size}")
     if not is_clip and len(shown.frames) != 1:
@@ -179,7 +184,6 @@ def _sources(ds: Dataset, source: Dataset, shown: Shown, *, is_clip: bool) -> No
     item.ReferencedSOPInstanceUID = source.SOPInstanceUID
     if is_clip:
         item.ReferencedFrameNumber = list(shown.frame_numbers)
-    item.SpatialLocationsPreserved = "YES"
     item.PurposeOfReferenceCodeSequence = [code_item(SOURCE_FOR_PROCESSING)]
     ds.SourceImageSequence = [item]
     instance = Dataset()

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from dicom_ai.finding import Finding, ImageScore, Rules, State, key_frame
 from dicom_ai.kept import Box, Polygon
+from dicom_ai.report.rendering import DEFAULT, Rendering
 from models.card import ModelCard
 
 REPORT_VERSION = "2"
@@ -82,6 +83,7 @@ class Analysis:
         serial: of the installation (store id), at most 64 characters.
         station: name of the installation, at most 16 characters.
         revision: 1 for the first report of a study, then counting.
+        rendering: how the captures are drawn.
     """
 
     namespace: str
@@ -93,6 +95,7 @@ class Analysis:
     station: str
     revision: int
     model: ModelFacts
+    rendering: Rendering = DEFAULT
 
 
 @dataclass(frozen=True)

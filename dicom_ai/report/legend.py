@@ -9,7 +9,7 @@ from dicom_ai.finding import Finding
 from dicom_ai.report.band import Block
 from dicom_ai.report.code import STATES, class_terms
 from dicom_ai.report.content import Analysis
-from dicom_ai.report.overlay import colours
+from dicom_ai.report.rendering import colours
 from dicom_ai.report.wording import say
 
 _AMBER = (255, 191, 0)
@@ -33,18 +33,15 @@ def legend(
         class_id: whose heat is drawn, None when none is.
         is_assessable: whether the model says anything about this image.
     """
-    language = analysis.language
-    warning = tuple(part.strip() for part in say("band", language).replace(" - ", " -|").split("|"))
-    if analysis.model.grade == "demonstration":
-        warning = (say("band_demonstration", language) + " -", *warning)
+    language, warning = analysis.language, _warning(analysis)
     numbers = [
         say("class", language, name=class_terms(f.class_id).name(language), percent=100 * p)
         for f, p in zip(findings, probabilities, strict=True)
     ]
     if not is_assessable:
-        return [Block(warning, _AMBER, " "), Block((say("not_assessable", language),), _WHITE)]
+        return [warning, Block((say("not_assessable", language),), _WHITE)]
     if class_id is None:
-        return [Block(warning, _AMBER, " "), Block((say("no_heat", language), *numbers), _WHITE)]
+        return [warning, Block((say("no_heat", language), *numbers), _WHITE)]
     index = [f.class_id for f in findings].index(class_id)
     heat = say(
         "heat",
@@ -54,5 +51,17 @@ def legend(
         state=STATES[findings[index].state].meaning(language).lower(),
     )
     others = [number for n, number in enumerate(numbers) if n != index]
-    bar = (say("low", language), colours(), say("high", language))
-    return [Block(warning, _AMBER, " "), Block((*heat.split("|"), *others), _WHITE, bar=bar)]
+    bar = (say("low", language), colours(analysis.rendering.colours), say("high", language))
+    return [warning, Block((*heat.split("|"), *others), _WHITE, bar=bar)]
+
+
+def plain_legend(analysis: Analysis) -> list[Block]:
+    """The blocks of the same picture without heat that stands beside the heated one."""
+    return [_warning(analysis), Block((say("plain", analysis.language),), _WHITE)]
+
+
+def _warning(analysis: Analysis) -> Block:
+    said = tuple(part.strip() for part in say("band", analysis.language).replace(" - ", " -|").split("|"))
+    if analysis.model.grade == "demonstration":
+        said = (say("band_demonstration", analysis.language) + " -", *said)
+    return Block(said, _AMBER, " ")

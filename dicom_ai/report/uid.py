@@ -48,7 +48,7 @@ def analysis_key(
         task: task name.
         card_digest: of the model's card.
         pipeline: version of decoding, cropping and scoring.
-        report: version of the report's form.
+        report: version of the report's form, and how its captures are drawn.
         language: of the report.
 
     Returns:

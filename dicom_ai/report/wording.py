@@ -22,6 +22,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "band": ("AI HEATMAP - NOT VERIFIED - NOT FOR DIAGNOSIS", "AI热图 - 未经审核 - 不得用于诊断"),
     "band_demonstration": ("DEMONSTRATION MODEL", "演示模型"),
     "no_heat": ("No heat drawn: no finding on this image", "未绘制热图：该图像无所见"),
+    "plain": ("The same picture without heat", "同一图像，未叠加热图"),
     "not_assessable": ("Not assessable: the model abstains on this image", "无法评估：模型对该图像不作判断"),
     "heat": ("Heat: {name} {percent:.1f} %|(study: {state})", "热图：{name} {percent:.1f} %|（检查：{state}）"),
     "class": ("{name} {percent:.1f} %", "{name} {percent:.1f} %"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dicom_ai.analysis import Analyst, Case, Examined
+from dicom_ai.analysis import Analyst, Case, Examined, Style
 from dicom_ai.classify.catalogue import Installed, active, installed
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.errors import UnreadableInstance
@@ -40,7 +40,7 @@ class Reporting:
 
     def __init__(self, folder: Path, cropper: Cropper, model: Installed) -> None:
         self._folder, self._model = folder, model
-        self._analyst = Analyst(cropper, classifier, [model], site=SITE, station="TEST", language="en")
+        self._analyst = Analyst(cropper, classifier, [model], site=SITE, station="TEST", style=Style())
 
     def __call__(self, study: Exam, revision: int = 1) -> Told:
         name = self._model.card.digest

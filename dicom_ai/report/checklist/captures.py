@@ -97,7 +97,9 @@ def _frames(ds: Dataset) -> Iterator[Complaint]:
 
 
 def _as_source(ds: Dataset, named: Dataset, source: Dataset) -> Iterator[Complaint]:
-    if (ds.get("Rows"), ds.get("Columns")) != (source.get("Rows"), source.get("Columns")):
+    # Side by side (then nothing lies where its source does) a capture is exactly two pictures wide.
+    pictures = 2 if named.get("SpatialLocationsPreserved") == "NO" else 1
+    if (ds.get("Rows"), ds.get("Columns")) != (source.get("Rows"), pictures * int(source.get("Columns") or 0)):
         yield Complaint(12, "a capture is not as large as its source")
     if any(_plain(ds, keyword) != _plain(source, keyword) for keyword in _SAME):
         yield Complaint(12, "a capture is of another patient or study than its source")

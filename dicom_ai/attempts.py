@@ -50,6 +50,11 @@ class Attempts:
         for one in due:
             self.record(one, Outcome(one.id, None, outbox.DEAD, reason))
 
+    def alarm(self, due: outbox.Due, reason: str) -> None:
+        """A person must look at where this delivery went, although something took its place."""
+        with write(self._ledger.engine) as connection:
+            self._alarm(connection, due, reason)
+
     def hold(self, due: Sequence[outbox.Due], destination: str, reason: str) -> None:
         """These deliveries must not go there now; they wait for a person."""
         for one in due:

@@ -211,6 +211,11 @@ _REASONS = (
         "目的地不接受该对象的任何形式", "Let the PACS accept the SOP class, or set forward = \"none\" for it.",
     ),
     Reason(
+        "other_form", "deliver", "The destination refused the clip of heatmaps and gets stills of its key frames",
+        "目的地拒绝热图动态图像，改为发送关键帧静态图像",
+        "Nothing to do; let the PACS accept Multi-frame True Color Secondary Capture if the clips are wanted.",
+    ),
+    Reason(
         "peer_failed", "deliver", "The destination answered with a failure that will not pass", "目的地返回永久性失败",
         "Look at the status with `dicom-ai deliveries list`, correct the cause, then run `dicom-ai deliveries retry`.",
     ),

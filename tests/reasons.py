@@ -47,7 +47,7 @@ from tests.exports import BLIND, pixels, plain
 from tests.ledger import Place, place
 from tests.peers import free_port
 from tests.unit.tiny_model import kept_pixels
-from tests.workplace import Workplace, destination, lung, pacs, small_cropper, tiny, workplace
+from tests.workplace import CAPTURE_CLASSES, Workplace, destination, lung, pacs, small_cropper, tiny, workplace
 
 _ALL_ON = Models()
 
@@ -458,6 +458,16 @@ def class_refused(parts: Parts) -> str | None:
     return the_reason(delivered(parts, f"refuse:{still().SOPClassUID}"))
 
 
+def other_form(parts: Parts) -> str | None:
+    (clip,) = lung(Shot(frozenset({"b_lines"}), frames=3))
+    with pacs(parts.folder / "no-clips", f"refuse:{CAPTURE_CLASSES[1]}") as peer:
+        work = parts.work(site=SiteTables(destinations=(destination(peer.port),)))
+        work.answered(clip)
+        work.deliver()
+    (row,) = [row for row in work.deliveries("capture") if row.state == "dead"]
+    return str(row.reason)
+
+
 def peer_failed(parts: Parts) -> str | None:
     return the_reason(delivered(parts, "status:C000"))
 
@@ -492,7 +502,7 @@ PROBES: dict[str, Callable[[Parts], str | None]] = {
         unsupported_syntax, decode_failed, decoder_died, decode_timeout, no_regions, region_overflow, region_empty,
         region_whole_frame, unknown_model, layout_disagrees, no_picture,
         witnesses_disagree, text_on_tissue, proof_failed, discarded, disabled, not_released, superseded,
-        no_model, non_finite, identity_unreadable, analysis_failed, class_refused, peer_failed,
+        no_model, non_finite, identity_unreadable, analysis_failed, class_refused, other_form, peer_failed,
         no_destination, no_address, attempts_spent, recalled,
     )
 }  # fmt: skip

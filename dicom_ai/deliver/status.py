@@ -48,6 +48,15 @@ def verdict(status: int) -> Verdict:
     return Verdict.REFUSED if is_failure else Verdict.RETRY
 
 
+def is_of_the_form(status: int) -> bool:
+    """Whether a refusal may be meant for the form only, so that the same result in another SOP class may pass.
+
+    That is SOP class not supported, data set does not match SOP class (A9xx) and cannot understand (Cxxx), PS3.4
+    B.2.3; a refusal of the sender or of the instance is none of them.
+    """
+    return status in CLASS_NOT_SUPPORTED or 0xA900 <= status <= 0xA9FF or 0xC000 <= status <= 0xCFFF
+
+
 def next_attempt(
     attempts: int, now: datetime, *, queued_at: datetime, settings: Deliver, chance: float
 ) -> datetime | None:

@@ -94,6 +94,9 @@ CLASSES: dict[str, ClassTerms] = {
 TASK_SITES: dict[str, Term] = {"lung-signs": LUNG, "uterine-lesions": UTERUS}
 """Where a picture was taken that shows no class."""
 
+TASK_BODY_PARTS: dict[str, str] = {"lung-signs": "CHEST", "uterine-lesions": "UTERUS"}
+"""Body Part Examined of an object about a whole study: unpaired regions, which need no laterality."""
+
 STATES: dict[State, Term] = {
     State.PRESENT: Term("52101004", "SCT", "Present", "存在"),
     State.ABSENT: Term("272519000", "SCT", "Absent", "不存在"),

@@ -20,6 +20,7 @@ from highdicom.sr import (
     SourceImageForRegion,
     TrackingIdentifier,
 )
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicom_ai.instance import US_IMAGE
 from dicom_ai.kept import Box, Polygon
@@ -40,9 +41,7 @@ def measurement_groups(content: ReportContent, image: ImageContent, frame: KeyFr
         number: of the image in the report, from 1.
     """
     language, findings = content.analysis.language, content.findings
-    where = say("track", language, n=number)
-    if frame.frame_number is not None:
-        where = say("track_frame", language, n=number, frame=frame.frame_number)
+    where = where_in(number, frame, language)
     probabilities = dict(zip((f.class_id for f in findings), frame.probabilities, strict=True))
     shown = shown_classes(frame.probabilities, findings) if image.is_assessable else ()
     build = _Builder(content.analysis, image, frame)
@@ -57,6 +56,13 @@ def measurement_groups(content: ReportContent, image: ImageContent, frame: KeyFr
         certainty = _in_percent(code.CERTAINTY.concept(), probabilities[class_id])
         groups.append(build.group((label, f"{class_id} {k}"), class_id, [certainty], polygon))
     return groups
+
+
+def where_in(number: int, frame: KeyFrame, language: str) -> str:
+    """What people call a frame: the number of its image in the report, and of the frame in a clip."""
+    if frame.frame_number is None:
+        return say("track", language, n=number)
+    return say("track_frame", language, n=number, frame=frame.frame_number)
 
 
 class _Builder:
@@ -84,9 +90,9 @@ class _Builder:
             measurements=numbers,
         )
         item: ContentItem = template[0]  # type: ignore[assignment]
-        links = sorted(self.image.captures, key=lambda link: link.class_id != class_id)
-        if links:
-            item.ContentSequence.append(self._illustration(links[0]))
+        link = illustrating(self.image, self.frame, class_id)
+        if link is not None:
+            item.ContentSequence.append(illustration(link, self.frame))
         return item
 
     def _region(self, polygon: Polygon) -> ImageRegion:
@@ -106,16 +112,24 @@ class _Builder:
         region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPClassUID = self.image.sop_class_uid
         return region
 
-    def _illustration(self, link: CaptureLink) -> ImageContentItem:
-        number = self.frame.frame_number
-        frames = None if number is None else [link.frame_numbers.index(number) + 1]
-        return ImageContentItem(
-            name=code.ILLUSTRATION.concept(),
-            referenced_sop_class_uid=link.reference.sop_class_uid,
-            referenced_sop_instance_uid=link.reference.sop_instance_uid,
-            referenced_frame_numbers=frames,
-            relationship_type=RelationshipTypeValues.CONTAINS,
-        )
+
+def illustrating(image: ImageContent, frame: KeyFrame, class_id: str | None) -> CaptureLink | None:
+    """The capture that shows a class on a frame, else another one of that frame; None when there is none."""
+    shows = [link for link in image.captures if not link.frame_numbers or frame.frame_number in link.frame_numbers]
+    return min(shows, key=lambda link: link.class_id != class_id, default=None)
+
+
+def illustration(link: CaptureLink, frame: KeyFrame) -> ImageContentItem:
+    """The reference to a capture: to its frame where it is a clip, to all of it where it is a still."""
+    is_clip = link.reference.sop_class_uid != SecondaryCaptureImageStorage and frame.frame_number is not None
+    frames = [link.frame_numbers.index(frame.frame_number) + 1] if is_clip else None
+    return ImageContentItem(
+        name=code.ILLUSTRATION.concept(),
+        referenced_sop_class_uid=link.reference.sop_class_uid,
+        referenced_sop_instance_uid=link.reference.sop_instance_uid,
+        referenced_frame_numbers=frames,
+        relationship_type=RelationshipTypeValues.CONTAINS,
+    )
 
 
 def _algorithm(analysis: Analysis) -> AlgorithmIdentification:

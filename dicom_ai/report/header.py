@@ -20,6 +20,8 @@ SERIES_NUMBER_SR = 9001
 SERIES_NUMBER_CAPTURES = 9002
 SERIES_NUMBER_VERDICT = 9003
 SERIES_NUMBER_RECALL = 9004
+SERIES_NUMBER_PAGE = 9005
+SERIES_NUMBER_PDF = 9006
 _SCANNER = ("Manufacturer", "ManufacturerModelName", "InstitutionName", "StationName", "DeviceSerialNumber")
 MODEL_NAME = "dicom-ai"
 """Manufacturer's Model Name of this project's results; the network is named in Software Versions and content."""

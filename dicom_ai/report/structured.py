@@ -1,4 +1,5 @@
-"""The report as a DICOM Structured Report: content and source headers become one data set, the same bytes each time.
+"""The report as a DICOM Structured Report, with measurements or as Basic Text: content and source headers become one
+data set, the same bytes each time.
 
 highdicom builds it; what highdicom reads from the clock, leaves out or cannot copy is set afterwards. The SOP class
 is chosen before, by what the destination accepts. What this is not: a document that anybody verified.
@@ -6,9 +7,10 @@ is chosen before, by what the destination accepts. What this is not: a document 
 
 from collections.abc import Sequence
 
-from highdicom.sr import Comprehensive3DSR, ComprehensiveSR, EnhancedSR
+from highdicom.sr import Comprehensive3DSR, ComprehensiveSR, ContainerContentItem, EnhancedSR
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    BasicTextSRStorage,
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     EnhancedSRStorage,
@@ -18,6 +20,7 @@ from pydicom.uid import (
 from dicom_ai.errors import InputError
 from dicom_ai.instance import OUR_MANUFACTURER, US_IMAGE
 from dicom_ai.report import code
+from dicom_ai.report.basic_text import basic_tree
 from dicom_ai.report.content import Analysis, Reference, ReportContent
 from dicom_ai.report.header import (
     MODEL_NAME,
@@ -37,20 +40,35 @@ from dicom_ai.report.wording import completion, say
 SR_CLASSES: tuple[str, ...] = (Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage)
 """In the order they are offered to a destination; the tree is the same in each."""
 
+DOCUMENTS: tuple[str, ...] = (*SR_CLASSES, BasicTextSRStorage)
+"""Every SOP class that `structured_report` builds."""
+
 _BUILDERS: dict[str, type[Comprehensive3DSR | ComprehensiveSR | EnhancedSR]] = {
     Comprehensive3DSRStorage: Comprehensive3DSR,
     ComprehensiveSRStorage: ComprehensiveSR,
     EnhancedSRStorage: EnhancedSR,
+    BasicTextSRStorage: EnhancedSR,  # the library has none for text; the header is the same, the tree holds only text
 }
 
 
-def report_uid(analysis: Analysis, sop_class: str) -> str:
-    """SOP Instance UID of the report of an analysis in one of `SR_CLASSES`."""
-    return result_uid(analysis.namespace, analysis.key, "sr", sop_class, 0)
+def report_uid(analysis: Analysis, sop_class: str, variant: str = "") -> str:
+    """SOP Instance UID of the report of an analysis in one of `DOCUMENTS`.
+
+    Args:
+        analysis: whose report it is.
+        sop_class: of the document.
+        variant: what sets it apart from the report that refers to everything that was made; "" for that one.
+    """
+    return result_uid(analysis.namespace, analysis.key, f"sr {variant}".strip(), sop_class, 0)
 
 
 def structured_report(
-    content: ReportContent, evidence: Sequence[Dataset], captures: Sequence[Dataset], *, sop_class: str
+    content: ReportContent,
+    evidence: Sequence[Dataset],
+    captures: Sequence[Dataset],
+    *,
+    sop_class: str,
+    variant: str = "",
 ) -> Dataset:
     """Build the report.
 
@@ -58,7 +76,8 @@ def structured_report(
         content: what it says.
         evidence: headers (no pixels needed) of every image that `content` names, analysed or skipped; one study.
         captures: headers of the captures that `content` names.
-        sop_class: one of `SR_CLASSES`.
+        sop_class: one of `DOCUMENTS`.
+        variant: of `report_uid`.
 
     Returns:
         A data set with File Meta Information, Explicit VR Little Endian.
@@ -71,17 +90,15 @@ def structured_report(
     analysis = content.analysis
     for stated in analysis.model.classes:
         code.class_terms(stated.id, stated.value, stated.scheme)
-    headers = _headers(content, evidence)
+    headers = headers_of(content, evidence)
     shown = [link.reference.sop_instance_uid for image in content.images for link in image.captures]
     pictures = _found(shown, captures)
-    sizes = {str(h.SOPInstanceUID): (int(h.get("Rows") or 0), int(h.get("Columns") or 0)) for h in headers}
-    places = [_place(h, analysis.language) for h in headers]
     built = _BUILDERS[sop_class](
         evidence=[_stand_in(h) for h in (*headers, *pictures)],
-        content=report_tree(content, sizes, places),
+        content=_tree(content, headers, sop_class),
         series_instance_uid=result_uid(analysis.namespace, analysis.key, "sr-series", "", 0),
         series_number=SERIES_NUMBER_SR,
-        sop_instance_uid=report_uid(analysis, sop_class),
+        sop_instance_uid=report_uid(analysis, sop_class, variant),
         instance_number=analysis.revision,
         manufacturer=OUR_MANUFACTURER,
         is_complete=content.is_complete,
@@ -91,14 +108,28 @@ def structured_report(
     # A plain data set: the builder's class keeps a second copy of the tree that later steps would not reach.
     report = Dataset()
     report.update(built)
+    report.SOPClassUID = sop_class
     _finish(report, content, [*headers, *pictures])
     report.file_meta = file_meta(report, ExplicitVRLittleEndian)
     report.preamble = b"\0" * 128
     return report
 
 
-def _headers(content: ReportContent, evidence: Sequence[Dataset]) -> list[Dataset]:
-    """Headers in the order of the content, so that the order of the argument does not matter."""
+def _tree(content: ReportContent, headers: Sequence[Dataset], sop_class: str) -> ContainerContentItem:
+    places = [place_of(h, content.analysis.language) for h in headers]
+    if sop_class == BasicTextSRStorage:
+        return basic_tree(content, places)
+    sizes = {str(h.SOPInstanceUID): (int(h.get("Rows") or 0), int(h.get("Columns") or 0)) for h in headers}
+    return report_tree(content, sizes, places)
+
+
+def headers_of(content: ReportContent, evidence: Sequence[Dataset]) -> list[Dataset]:
+    """The headers of the images that `content` names, in its order, so that the order of the argument does not matter.
+
+    Raises:
+        InputError: they are of more than one patient or study.
+        ValueError: one is missing, or the content names none.
+    """
     named = [image.sop_instance_uid for image in content.images] + [s.sop_instance_uid for s in content.skipped]
     headers = _found(named, evidence)
     if not headers:
@@ -119,7 +150,8 @@ def _found(uids: Sequence[str], headers: Sequence[Dataset]) -> list[Dataset]:
     return [by_uid[uid] for uid in uids]
 
 
-def _place(header: Dataset, language: str) -> str:
+def place_of(header: Dataset, language: str) -> str:
+    """Where a reader finds an image: its numbers, in words."""
     numbers = {"series": header.get("SeriesNumber"), "instance": header.get("InstanceNumber")}
     return say("place", language, **{name: "?" if n in (None, "") else n for name, n in numbers.items()})
 

@@ -1,5 +1,7 @@
 """The content tree of the report (TID 1500): answers first, then the images, then the measurement groups (TID 1410).
 
+`beginning` and `library` are what every form of the report has in common (`basic_text` is the other one).
+
 Every container is SEPARATE: with CONTINUOUS, renderers print numbers without the names beside them. What this is
 not: the header of the document (`structured`).
 """
@@ -44,23 +46,28 @@ def report_tree(content: ReportContent, sizes: dict[str, tuple[int, int]], place
     Returns:
         The tree; every container SEPARATE, every SCOORD on one frame.
     """
-    root = ContainerContentItem(code.REPORT_TITLE.concept(), is_content_continuous=False, template_id="1500")
-    root.ContentSequence = ContentSequence()
-    language = code.LANGUAGES[content.analysis.language].concept()
-    root.ContentSequence.extend(LanguageOfContentItemAndDescendants(language))
-    root.ContentSequence.extend(_observer(content))
-    procedure = CodeContentItem(codes.DCM.ProcedureReported, code.PROCEDURE_REPORTED.concept(), _MODIFIES)
-    root.ContentSequence.append(procedure)
-    root.ContentSequence.append(_answers(content, places))
-    # A viewer throws without a library: when nothing could be analysed, it lists what was looked at.
-    root.ContentSequence.append(_library(content.images or content.skipped, sizes))
+    root = beginning(content, comments(content, places), template_id="1500")
+    root.ContentSequence.append(library(content, sizes))
     if content.images:
         groups = _container(code.IMAGING_MEASUREMENTS)
         for number, image in enumerate(content.images, 1):
             for key_frame in image.key_frames:
                 groups.ContentSequence.extend(measurement_groups(content, image, key_frame, number))
         root.ContentSequence.append(groups)
-    _separate(root)
+    separate(root)
+    return root
+
+
+def beginning(content: ReportContent, remarks: list[str], *, template_id: str | None) -> ContainerContentItem:
+    """The root with language, observer, procedure and the answers; `remarks` stand under the answers."""
+    root = ContainerContentItem(code.REPORT_TITLE.concept(), is_content_continuous=False, template_id=template_id)
+    root.ContentSequence = ContentSequence()
+    language = code.LANGUAGES[content.analysis.language].concept()
+    root.ContentSequence.extend(LanguageOfContentItemAndDescendants(language))
+    root.ContentSequence.extend(_observer(content))
+    procedure = CodeContentItem(codes.DCM.ProcedureReported, code.PROCEDURE_REPORTED.concept(), _MODIFIES)
+    root.ContentSequence.append(procedure)
+    root.ContentSequence.append(_answers(content, remarks))
     return root
 
 
@@ -76,7 +83,7 @@ def _observer(content: ReportContent) -> ObserverContext:
     return ObserverContext(codes.DCM.Device, device)
 
 
-def _answers(content: ReportContent, places: list[str]) -> ContainerContentItem:
+def _answers(content: ReportContent, remarks: list[str]) -> ContainerContentItem:
     language = content.analysis.language
     box = _container(code.QUALITATIVE_EVALUATIONS)
     box.ContentSequence.append(_comment(warning(content.analysis)))
@@ -84,12 +91,19 @@ def _answers(content: ReportContent, places: list[str]) -> ContainerContentItem:
         name = class_terms(finding.class_id).finding.concept(language)
         state = code.STATES[finding.state].concept(language)
         box.ContentSequence.append(CodeContentItem(name, state, _CONTAINS))
-    for line in comments(content, places):
+    for line in remarks:
         box.ContentSequence.append(_comment(line))
     return box
 
 
-def _library(images: tuple[ImageContent | Skipped, ...], sizes: dict[str, tuple[int, int]]) -> ContainerContentItem:
+def library(content: ReportContent, sizes: dict[str, tuple[int, int]] | None) -> ContainerContentItem:
+    """The image library, one group. A viewer throws without one: with nothing analysed, it lists what was looked at.
+
+    Args:
+        content: of the report.
+        sizes: as in `report_tree`; None leaves the numbers out, for a document that may hold none.
+    """
+    images: tuple[ImageContent | Skipped, ...] = content.images or content.skipped
     group = _container(code.IMAGE_LIBRARY_GROUP)
     for image in images:
         item = ImageContentItem(
@@ -98,15 +112,21 @@ def _library(images: tuple[ImageContent | Skipped, ...], sizes: dict[str, tuple[
         item.ContentSequence = ContentSequence()
         modality = CodeContentItem(code.MODALITY.concept(), code.ULTRASOUND.concept(), _ACQUIRED)
         item.ContentSequence.append(modality)
-        rows, columns = sizes[image.sop_instance_uid]
-        for name, value in ((code.PIXEL_ROWS, rows), (code.PIXEL_COLUMNS, columns)):
+        for name, value in _size(image, sizes):
             number = NumContentItem(name.concept(), value, code.PIXELS.concept(), relationship_type=_ACQUIRED)
             number.MeasuredValueSequence[0].NumericValue = str(value)
             item.ContentSequence.append(number)
         group.ContentSequence.append(item)
-    library = _container(code.IMAGE_LIBRARY)
-    library.ContentSequence.append(group)
-    return library
+    box = _container(code.IMAGE_LIBRARY)
+    box.ContentSequence.append(group)
+    return box
+
+
+def _size(image: ImageContent | Skipped, sizes: dict[str, tuple[int, int]] | None) -> list[tuple[Term, int]]:
+    if sizes is None:
+        return []
+    rows, columns = sizes[image.sop_instance_uid]
+    return [(code.PIXEL_ROWS, rows), (code.PIXEL_COLUMNS, columns)]
 
 
 def _container(name: Term) -> ContainerContentItem:
@@ -119,8 +139,9 @@ def _comment(text: str) -> TextContentItem:
     return TextContentItem(code.COMMENT.concept(), text, _CONTAINS)
 
 
-def _separate(item: Dataset) -> None:
+def separate(item: Dataset) -> None:
+    """Set every container below SEPARATE, the item too."""
     if item.ValueType == "CONTAINER":
         item.ContinuityOfContent = "SEPARATE"
     for child in item.get("ContentSequence", []):
-        _separate(child)
+        separate(child)

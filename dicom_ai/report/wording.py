@@ -26,6 +26,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "not_assessable": ("Not assessable: the model abstains on this image", "无法评估：模型对该图像不作判断"),
     "heat": ("Heat: {name} {percent:.1f} %|(study: {state})", "热图：{name} {percent:.1f} %|（检查：{state}）"),
     "class": ("{name} {percent:.1f} %", "{name} {percent:.1f} %"),
+    "number": ("{name} {percent:.2f} %", "{name} {percent:.2f} %"),
+    "frame_says": ("{where}: {numbers}.", "{where}：{numbers}。"),
     "low": ("low", "低"),
     "high": ("high", "高"),
     "sr_series": ("AI {task} report (unverified)", "AI{task}报告（未经审核）"),
@@ -129,16 +131,31 @@ def comments(content: ReportContent, places: Sequence[str]) -> list[str]:
         places: where a reader finds each image (analysed ones first, then the skipped), of `place`.
     """
     language, model = content.analysis.language, content.analysis.model
-    lines = []
-    if all(finding.state is State.INDETERMINATE for finding in content.findings):
-        usable = any(image.is_assessable for image in content.images)
-        lines += [] if usable else [say("nothing", language)]
     answers = "; ".join(answer(finding, language) for finding in content.findings)
-    lines.append(say("study", language, rule=say(model.clip_to_study, language), answers=answers))
+    study = say("study", language, rule=say(model.clip_to_study, language), answers=answers)
+    return [*not_assessed(content), study, model_named(content), *about_images(content, places)]
+
+
+def not_assessed(content: ReportContent) -> list[str]:
+    """That no image says anything, where that is so."""
+    if any(finding.state is not State.INDETERMINATE for finding in content.findings):
+        return []
+    usable = any(image.is_assessable for image in content.images)
+    return [] if usable else [say("nothing", content.analysis.language)]
+
+
+def model_named(content: ReportContent) -> str:
+    """Which model says it: name, version, grade, digest of its weights."""
+    model = content.analysis.model
     named = {"name": model.name, "version": model.version, "grade": model.grade, "weights": model.weights_digest}
-    lines.append(say("model", language, **named))
+    return say("model", content.analysis.language, **named)
+
+
+def about_images(content: ReportContent, places: Sequence[str]) -> list[str]:
+    """How many images were analysed, then a line for each one, the analysed ones first; arguments as `comments`."""
+    language = content.analysis.language
     total = len(content.images) + len(content.skipped)
-    lines.append(say("analysed", language, n=len(content.images), total=total))
+    lines = [say("analysed", language, n=len(content.images), total=total)]
     for n, (image, where) in enumerate(zip(content.images, places, strict=False), 1):
         clip = {"analysed": image.analysed_frames, "frames": image.frames}
         frames = say("frames", language, **clip) if image.frames > 1 else ""

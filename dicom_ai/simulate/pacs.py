@@ -8,8 +8,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -34,6 +34,7 @@ _RETIRED = {
     "UltrasoundMultiframeImageStorageRetired": US_MULTI_FRAME_RETIRED,
 }
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_STATUS_OF = re.compile(r"(?P<status>(0[xX])?[0-9A-Fa-f]{4}):(?P<sop_class>[0-9]+(\.[0-9]+)*)")
 _MAX_PDU = 131072
 _POLL_S = 0.02
 _config.LOG_HANDLER_LEVEL = "none"  # no texts of messages are built for a log that drops them
@@ -47,6 +48,7 @@ class Manners:
         slow_s: seconds before each response.
         refused: SOP classes that are not accepted.
         status: DIMSE status of every response; None: success. A failure keeps nothing.
+        statuses: the same for objects of one SOP class.
         vanish_s: seconds after the start at which it stops listening and drops every association.
         lose: answer success and keep nothing.
     """
@@ -54,22 +56,27 @@ class Manners:
     slow_s: float = 0.0
     refused: frozenset[str] = frozenset()
     status: int | None = None
+    statuses: Mapping[str, int] = field(default_factory=dict)
     vanish_s: float | None = None
     lose: bool = False
 
 
 def parse_manners(texts: Sequence[str]) -> Manners:
-    """Read manners as people write them: `slow:MS`, `refuse:SOPCLASS` (repeatable), `status:HEX`, `vanish:S`, `lose`.
+    """Read manners as people write them.
+
+    They are `slow:MS`, `refuse:SOPCLASS` (repeatable), `status:HEX` for all objects, `status:HEX:SOPCLASS` for those of
+    one class (repeatable), `vanish:S` and `lose`.
 
     Raises:
         SettingsError: a word is unknown or its number cannot be read.
 
     Examples:
         >>> parse_manners(["slow:250", "status:A700"])
-        Manners(slow_s=0.25, refused=frozenset(), status=42752, vanish_s=None, lose=False)
+        Manners(slow_s=0.25, refused=frozenset(), status=42752, statuses={}, vanish_s=None, lose=False)
     """
     read: dict[str, Any] = {}
     refused: set[str] = set()
+    statuses: dict[str, int] = {}
     for text in texts:
         word, _, value = text.partition(":")
         try:
@@ -80,6 +87,8 @@ def parse_manners(texts: Sequence[str]) -> Manners:
                     refused.add(value)
                 case "status" if re.fullmatch(r"(0[xX])?[0-9A-Fa-f]{4}", value):
                     read["status"] = int(value, 16)
+                case "status" if (parts := _STATUS_OF.fullmatch(value)) is not None:
+                    statuses[parts["sop_class"]] = int(parts["status"], 16)
                 case "vanish":
                     read["vanish_s"] = _seconds(value)
                 case "lose" if not value:
@@ -88,9 +97,10 @@ def parse_manners(texts: Sequence[str]) -> Manners:
                     raise ValueError(text)
         except ValueError as exc:
             raise SettingsError(
-                f"{text!r} is no manner; there are slow:MS, refuse:SOPCLASS, status:HEX (four digits), vanish:S, lose"
+                f"{text!r} is no manner; there are slow:MS, refuse:SOPCLASS, status:HEX[:SOPCLASS] (four digits), vanish:S, "
+                "lose"
             ) from exc
-    return Manners(refused=frozenset(refused), **read)
+    return Manners(refused=frozenset(refused), statuses=statuses, **read)
 
 
 def _seconds(text: str) -> float:
@@ -206,10 +216,10 @@ class SimulatedPacs:
         time.sleep(self._manners.slow_s)
         if self._is_gone:
             return 0x0110  # to nobody: the connection is cut, and what has no power writes nothing
-        status = self._manners.status or 0x0000
         dataset = event.encoded_dataset(include_meta=False)
         syntax = str(event.context.transfer_syntax)
         request = cast(C_STORE, event.request)
+        status = self._manners.statuses.get(str(request.AffectedSOPClassUID), self._manners.status or 0x0000)
         uid, study = str(request.AffectedSOPInstanceUID), _study(event.encoded_dataset())
         digest = hashlib.sha256(dataset + syntax.encode()).hexdigest()
         is_kept = (status == 0x0000 or 0xB000 <= status <= 0xBFFF) and not self._manners.lose

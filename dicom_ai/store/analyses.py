@@ -19,6 +19,9 @@ from dicom_ai.kept import CropOutcome
 from dicom_ai.store import events, tables
 from dicom_ai.store.database import insert_once
 
+STRUCTURED_REPORTS = "1.2.840.10008.5.1.4.1.1.88."
+"""What the SOP Class UIDs of structured reports begin with (PS3.4 B.5)."""
+
 
 @dataclass(frozen=True)
 class Member:
@@ -203,12 +206,13 @@ def predecessor_report(connection: Connection, set_id: str | None, sop_class: st
     """The newest report of the set or of those before it (uid, sop_class, digest), None when there is none.
 
     A set whose analysis failed has none, and the one before it still has. Where a set's report was made in several
-    SOP classes the one in `sop_class` counts.
+    SOP classes the one in `sop_class` counts; pages and PDFs are no documents that another one can name.
     """
     c = tables.sets.c
     while set_id is not None:
         before = analysis_of_set(connection, set_id)
-        reports = results_of(connection, before.key, "report") if before is not None else []
+        made = results_of(connection, before.key, "report") if before is not None else []
+        reports = [one for one in made if one["sop_class"].startswith(STRUCTURED_REPORTS)]
         if reports:
             return next((one for one in reports if one["sop_class"] == sop_class), reports[0])
         set_id = connection.execute(select(c.predecessor).where(c.id == set_id)).scalar_one()

@@ -21,7 +21,7 @@ QUEUED, SENT, CONFIRMED, UNVERIFIED, HELD, DEAD = "queued", "sent", "confirmed",
 UNFINISHED = (QUEUED, SENT, HELD)
 ARRIVED = (SENT, CONFIRMED, UNVERIFIED)
 """States of a delivery whose object lies, as far as we know, at its destination."""
-FINAL_REASONS = ("superseded", "replaced", "mixed_patient", "recalled")
+FINAL_REASONS = ("superseded", "replaced", "mixed_patient", "recalled", "other_form")
 """Of dead deliveries that nobody may revive: something took their place, or they are wrong or of another patient."""
 
 _TOLERANCE = timedelta(seconds=0.25)  # an open job this much later is not worth another one
@@ -33,6 +33,7 @@ class Due:
 
     id: int
     study: str
+    destination: str
     kind: str
     object: str | None
     analysis: str | None
@@ -104,7 +105,7 @@ def pick_up(
     later = _earliest(connection.scalars(select(deliveries.c.next_at).where(queued, ~is_due)).all())
     if later is not None:
         open_outbox(connection, study, destination, now=now, delay_s=(later - now).total_seconds(), enqueue=enqueue)
-    return tuple(_due(found) for found in due)
+    return tuple(due_of(found) for found in due)
 
 
 def record(connection: Connection, delivery_id: int, outcome: Outcome) -> None:
@@ -156,7 +157,7 @@ def queued(connection: Connection, study: str, destination: str) -> Sequence[Due
     """Every delivery of this study that waits for this destination, due or not."""
     c = deliveries.c
     where = (c.study == study, c.destination == destination, c.state == QUEUED)
-    return tuple(_due(found) for found in connection.execute(select(deliveries).where(*where).order_by(c.id)))
+    return tuple(due_of(found) for found in connection.execute(select(deliveries).where(*where).order_by(c.id)))
 
 
 def revive(
@@ -239,5 +240,16 @@ def _earliest(times: Sequence[datetime | None]) -> datetime | None:
     return min((time for time in times if time is not None), default=None)
 
 
-def _due(row: Row[tuple[object, ...]]) -> Due:
-    return Due(row.id, row.study, row.kind, row.object, row.analysis, row.result, row.attempts, row.queued_at)
+def due_of(row: Row[tuple[object, ...]]) -> Due:
+    """A row of `deliveries` as a delivery that was picked up."""
+    return Due(
+        row.id,
+        row.study,
+        row.destination,
+        row.kind,
+        row.object,
+        row.analysis,
+        row.result,
+        row.attempts,
+        row.queued_at,
+    )

@@ -98,9 +98,19 @@ def grade_of(connection: Connection, key: str) -> str:
         return "demonstration"
 
 
-def attach_report(connection: Connection, delivery_id: int, uid: str) -> None:
-    """Say which report object a delivery carries; it stays the same on every retry."""
+def attach_report(connection: Connection, delivery_id: int, uid: str | None) -> None:
+    """Say which report object a delivery carries; it stays the same on every retry, until that form is refused.
+
+    None: every form was refused, and another try begins with the best one again.
+    """
     connection.execute(update(tables.deliveries).where(tables.deliveries.c.id == delivery_id).values(result=uid))
+
+
+def report_begun(connection: Connection, uid: str | None) -> dict[str, Any] | None:
+    """The report object (uid, sop_class, digest) that a delivery carries already, None when it carries none."""
+    c = tables.results.c
+    row = connection.execute(select(c.uid, c.sop_class, c.digest).where(c.uid == uid)).mappings().one_or_none()
+    return dict(row) if row is not None else None
 
 
 def stored_digest(connection: Connection, *, digest: str | None, result: str | None) -> str:

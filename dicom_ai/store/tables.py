@@ -188,7 +188,7 @@ results = Table(
     metadata,
     Column("uid", String(64), primary_key=True),
     Column("analysis", ForeignKey("analyses.key"), nullable=False, index=True),
-    Column("kind", String(8), nullable=False),  # report | capture | verdict | recall
+    Column("kind", String(8), nullable=False),  # report | capture | still | verdict | recall
     Column("sop_class", String(64), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("created_at", Utc, nullable=False),
@@ -203,7 +203,7 @@ deliveries = Table(
     Column("kind", String(8), nullable=False),  # source | report | capture | verdict | recall
     Column("object", ForeignKey("objects.digest")),
     Column("analysis", ForeignKey("analyses.key")),
-    Column("result", ForeignKey("results.uid")),  # of a report: once its SOP class is negotiated
+    Column("result", ForeignKey("results.uid")),  # of a report: once its form is chosen
     Column("state", String(12), nullable=False),  # queued | sent | confirmed | unverified | held | dead
     Column("reason", String(32)),
     Column("attempts", Integer, nullable=False, default=0),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicom_ai.deliver.status import Verdict, next_attempt, verdict
+from dicom_ai.deliver.status import Verdict, is_of_the_form, next_attempt, verdict
 from dicom_ai.settings import Deliver
 
 DELIVERED, RETRY, REFUSED = Verdict.DELIVERED, Verdict.RETRY, Verdict.REFUSED
@@ -53,6 +53,13 @@ SETTINGS = Deliver()
 @pytest.mark.parametrize(("status", "expected"), TABLE.items(), ids=lambda v: f"{v:04X}" if isinstance(v, int) else "")
 def test_status_table(status, expected):
     assert verdict(status) is expected
+
+
+@pytest.mark.parametrize("status", TABLE)
+def test_only_a_refusal_of_class_or_data_set_is_a_reason_for_another_form(status):
+    expected = status in (0x0118, 0x0122) or 0xA900 <= status <= 0xA9FF or 0xC000 <= status <= 0xCFFF
+    assert is_of_the_form(status) is expected
+    assert not expected or verdict(status) is REFUSED
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_more_contexts_than_an_association_holds(tmp_path: Path) -> None:
         ds.StudyInstanceUID = still.StudyInstanceUID
         ds.PatientID = still.PatientID
         objects.append(ds)
-    # With the still and its capture one place is left, and a report asks for three that belong together.
+    # With the still and its capture one place is left, and a report asks for five more that belong together.
     assert len(objects) + 2 == MAX_CONTEXTS - 1
     with small_cropper() as cropper, pacs(tmp_path / "pacs") as peer:
         site = SiteTables(destinations=(destination(peer.port),))

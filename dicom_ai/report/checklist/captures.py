@@ -12,7 +12,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from dicom_ai.instance import OUR_MANUFACTURER
+from dicom_ai.instance import MULTI_FRAME_CLASSES, OUR_MANUFACTURER
 from dicom_ai.report.checklist import items
 from dicom_ai.report.checklist.complaint import Complaint
 
@@ -92,8 +92,9 @@ def _frames(ds: Dataset) -> Iterator[Complaint]:
         yield Complaint(12, "a clip has not as many frames as it names of its source")
     if is_clip and (not ds.get("FrameTime") or ds.get("FrameIncrementPointer") != 0x00181063):
         yield Complaint(12, "a clip does not state how fast it plays")
-    if not is_clip and any(named):
-        yield Complaint(12, "a still names frames")
+    sources = [source.get("ReferencedSOPClassUID") for source in ds.get("SourceImageSequence") or []]
+    if not is_clip and any(len(n) > (kind in MULTI_FRAME_CLASSES) for n, kind in zip(named, sources, strict=True)):
+        yield Complaint(12, "a still names frames of a still, or more than one of a clip")
 
 
 def _as_source(ds: Dataset, named: Dataset, source: Dataset) -> Iterator[Complaint]:

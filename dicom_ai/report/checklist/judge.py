@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pydicom.dataset import Dataset
 
 from dicom_ai.instance import OUR_MANUFACTURER, ULTRASOUND_CLASSES
-from dicom_ai.report.checklist import captures, codes, flags, identifiers, numbers, places, together, tree
+from dicom_ai.report.checklist import captures, codes, flags, identifiers, numbers, paged, places, together, tree
 from dicom_ai.report.checklist.complaint import Complaint
-from dicom_ai.report.structured import SR_CLASSES
+from dicom_ai.report.structured import DOCUMENTS
 
 _BROKEN = "an object is so broken that this point cannot be judged"
 
@@ -35,7 +35,7 @@ def complaints(ds: Dataset, among: Sequence[Dataset] = ()) -> list[Complaint]:
         (9, lambda: codes.reviewed(ds)),
         (10, lambda: identifiers.identified(ds)),
     ]
-    if ds.get("SOPClassUID") in SR_CLASSES:
+    if ds.get("SOPClassUID") in DOCUMENTS:
         looks += [
             (4, lambda: tree.readable(ds)),
             (6, lambda: tree.viewable(ds)),
@@ -43,7 +43,9 @@ def complaints(ds: Dataset, among: Sequence[Dataset] = ()) -> list[Complaint]:
             (8, lambda: numbers.counted(ds)),
             (11, lambda: flags.flagged(ds, others)),
         ]
-    if ds.get("SOPClassUID") in captures.CAPTURES:
+    if paged.is_page(ds):
+        looks.append((12, lambda: paged.page(ds, others)))
+    elif ds.get("SOPClassUID") in captures.CAPTURES:
         looks.append((12, lambda: captures.captured(ds, others)))
     found: set[Complaint] = set()
     for point, look in looks:

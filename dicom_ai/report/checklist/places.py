@@ -62,7 +62,8 @@ def _illustration(group: Dataset, place: Place, others: Mapping[str, Dataset], n
         if str(source.get("ReferencedSOPInstanceUID")) != place.image:
             yield Complaint(7, f"the capture of group {number} was made of another image")
         frames, asked = items.reference_frames(source), items.reference_frames(link)
-        meant = frames[asked[0] - 1] if asked and 0 < asked[0] <= len(frames) else None
+        at = asked[0] if asked else 1  # a still of a clip has one frame and is referred to without its number
+        meant = frames[at - 1] if 0 < at <= len(frames) and (asked or len(frames) == 1) else None
         if place.frame is not None and meant != place.frame:
             yield Complaint(7, f"the capture of group {number} shows another frame than its region lies on")
         crop = _CROP.search(str(capture.get("DerivationDescription") or ""))

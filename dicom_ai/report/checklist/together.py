@@ -40,10 +40,11 @@ def _stated(ds: Dataset) -> tuple[str, ...]:
 
 
 def _references(ds: Dataset) -> Iterator[str]:
-    """SOP Instance UIDs of the evidence of a document, of the source images of a capture; not of predecessors."""
+    """SOP Instance UIDs of the evidence of a document, of the sources of a capture or PDF; not of predecessors."""
     for study in ds.get("CurrentRequestedProcedureEvidenceSequence") or []:
         for series in study.get("ReferencedSeriesSequence") or []:
             for item in series.get("ReferencedSOPSequence") or []:
                 yield str(item.get("ReferencedSOPInstanceUID"))
-    for item in ds.get("SourceImageSequence") or []:
-        yield str(item.get("ReferencedSOPInstanceUID"))
+    for keyword in ("SourceImageSequence", "SourceInstanceSequence"):
+        for item in ds.get(keyword) or []:
+            yield str(item.get("ReferencedSOPInstanceUID"))

@@ -33,14 +33,17 @@ def placed(report: Dataset, others: Mapping[str, Dataset]) -> Iterator[Complaint
         if place is None:
             continue  # point 6
         yield from _region(place, sizes.get(place.image), number)
+        yield from _illustration(group, place, others, number)
+        if items.is_verified(report):
+            continue  # a reader's region is bound by nothing but its frame
         frame = (place.image, place.frame)
         if _has_probabilities(group):
             shown.setdefault(frame, place)
         elif frame in shown and not _within(place.box, shown[frame].box):
             yield Complaint(7, f"the region of group {number} leaves what the model was shown")
-        if not items.is_verified(report) and not _is_labelled(report, group, place):
+        if not _is_labelled(report, group, place):
             yield Complaint(7, f"the label of group {number} names another image or frame than its region lies on")
-        yield from _illustration(group, place, others, number)
+        yield from _cropped(group, place, others, number)
 
 
 def _region(place: Place, size: tuple[int, int] | None, number: int) -> Iterator[Complaint]:
@@ -66,8 +69,13 @@ def _illustration(group: Dataset, place: Place, others: Mapping[str, Dataset], n
         meant = frames[at - 1] if 0 < at <= len(frames) and (asked or len(frames) == 1) else None
         if place.frame is not None and meant != place.frame:
             yield Complaint(7, f"the capture of group {number} shows another frame than its region lies on")
+
+
+def _cropped(group: Dataset, place: Place, others: Mapping[str, Dataset], number: int) -> Iterator[Complaint]:
+    for link in items.named(group, code.ILLUSTRATION) if _has_probabilities(group) else ():
+        capture = others.get(str(link.ReferencedSOPSequence[0].ReferencedSOPInstanceUID), Dataset())
         crop = _CROP.search(str(capture.get("DerivationDescription") or ""))
-        if crop is not None and _has_probabilities(group):
+        if crop is not None:
             x0, x1, y0, y1 = (float(n) for n in crop.groups()[:4])
             if max(abs(a - b) for a, b in zip(place.box, (x0, y0, x1, y1), strict=True)) > _SLACK:
                 yield Complaint(7, f"the rectangle of group {number} is not the crop that its capture was made of")

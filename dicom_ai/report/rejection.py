@@ -131,5 +131,8 @@ def _finish(note: Dataset, source: Dataset, recall: Recall) -> None:
             setattr(note, keyword, source.get(keyword))
     note.SoftwareVersions = __version__
     note.ContinuityOfContent = "SEPARATE"
+    for item in note.ContentSequence:
+        if item.ValueType in {"IMAGE", "COMPOSITE"}:
+            del item.ConceptNameCodeSequence  # TID 2010 forbids a purpose of reference; the library writes "Source"
     if "ContributingEquipmentSequence" in note:
         del note.ContributingEquipmentSequence  # the library names itself with the hour it reads from the clock

@@ -43,7 +43,9 @@ def test_it_names_what_it_takes_back_and_says_why():
     assert note.Modality == "KO"
     (why,) = named(note, "113012")
     assert why.TextValue == f"RECALLED: the AI result named here is wrong and must not be used. {RECALL.why}"
-    listed = {item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in named(note, "260753009")}
+    references = [item for item in note.ContentSequence if item.ValueType in {"IMAGE", "COMPOSITE"}]
+    assert not any("ConceptNameCodeSequence" in item for item in references), "TID 2010 forbids a purpose of reference"
+    listed = {item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in references}
     assert listed == {report.SOPInstanceUID, capture.SOPInstanceUID}
     (study,) = note.CurrentRequestedProcedureEvidenceSequence
     evidence = {

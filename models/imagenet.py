@@ -76,7 +76,8 @@ def said(start: Start | None) -> str:
     """In one line for people, what a network started from; None is a random start."""
     if start is None:
         return "random start: no weights were given, nothing was learned before"
-    return f"started from {start.file} (SHA-256 {start.sha256[:12]}…), {start.filled} tensors; random: {start.random}"
+    random = ", ".join(start.random)
+    return f"started from {start.file} (SHA-256 {start.sha256[:12]}…), {start.filled} tensors; random: {random}"
 
 
 def start_from(network: nn.Module, name: str, file: Path) -> Start:
@@ -122,8 +123,13 @@ def _read(file: Path, published: tuple[str, ...]) -> tuple[bytes, dict[str, torc
             f"{file.name} has SHA-256 {digest[:8]}…, which is none of {', '.join(published)}; "
             "give one of these, or a .safetensors file with torchvision's names"
         )
-    loaded = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)  # noqa: TID251 - digest checked
-    return payload, dict(loaded)
+    try:
+        loaded = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)  # noqa: TID251 - digest checked
+    except Exception as exc:  # noqa: BLE001 - a damaged file raises this and that; it is refused, whatever it is
+        raise StartRefused(f"{file.name} holds something other than tensors by name") from exc
+    if not isinstance(loaded, dict) or not all(isinstance(one, torch.Tensor) for one in loaded.values()):
+        raise StartRefused(f"{file.name} holds something other than tensors by name")
+    return payload, loaded
 
 
 def _for_ours(tensors: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:

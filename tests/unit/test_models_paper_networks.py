@@ -7,12 +7,14 @@ from torch import nn
 from models import registry
 from models.paper_networks import with_channels
 from models.pooling import GlobalAverage, GlobalAverageMax, WindowAverage
+from tests.unit.unstarted import unstarted
 
 torch.set_num_threads(1)
 
 
 def test_the_lung_papers_pool_covers_the_map_at_its_own_size() -> None:
-    network = registry.build("resnet152", n_classes=4)
+    with unstarted():
+        network = registry.build("resnet152", n_classes=4)
     assert isinstance(network.pooling, WindowAverage)
     assert (network.pooling.kernel, network.pooling.stride, network.pooling.parts) == (7, 1, 1)
     assert network.head.in_features == 2048
@@ -20,11 +22,12 @@ def test_the_lung_papers_pool_covers_the_map_at_its_own_size() -> None:
 
 
 def test_a_smaller_window_gives_the_head_places_and_the_map_no_sum() -> None:
-    network = registry.build("resnet152", n_classes=4, size=96, pool_kernel=2).eval()
+    with unstarted():
+        network = registry.build("resnet152", n_classes=4, size=96, pool_kernel=2).eval()
     assert network.head.in_features == 2048 * 4
     assert network.map_kind == "grad_cam"
     with pytest.raises(ValueError, match="made for a map of 3 x 3"):
-        network(torch.zeros(1, 3, 128, 128))
+        network.logits_of(torch.zeros(1, 2048, 4, 4))
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(4, 1), (0, 1), (2, 0)])
@@ -81,7 +84,9 @@ def test_the_auxiliary_head_cannot_be_had_below_299_pixels() -> None:
         registry.build("inception_v3", n_classes=3, size=224, auxiliary=True)
     with pytest.raises(ValueError, match="at least 75 px"):
         registry.build("inception_v3", n_classes=3, size=74)
-    assert registry.build("inception_v3", n_classes=3, size=224).train().outputs(torch.zeros(2, 3, 107, 107))[2] is None
+    with unstarted():
+        network = registry.build("inception_v3", n_classes=3, size=224)
+    assert network.train().outputs(torch.zeros(2, 3, 107, 107)).auxiliary is None
 
 
 @pytest.mark.parametrize("has_bias", [False, True])

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +17,12 @@ import numpy.typing as npt
 
 from dicom_ai import __version__
 from dicom_ai.approved import named_in
-from dicom_ai.classify.catalogue import Installed, active, installed
+from dicom_ai.classify.catalogue import Installed
 from dicom_ai.classify.runtime import Classifier
+from dicom_ai.classify.shelf import Shelf, shelf_of
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.cropping import PIPELINE_VERSION
-from dicom_ai.errors import CardMismatch, ModelError, ResourceError
+from dicom_ai.errors import ModelError, ResourceError
 from dicom_ai.finding import FrameScore, image_score
 from dicom_ai.instance import Instance
 from dicom_ai.kept import CropOutcome, Kept
@@ -94,7 +96,7 @@ class Analyst:
         self,
         cropper: Cropper,
         load: Callable[[Installed], Classifier],
-        models: Sequence[Installed],
+        models: Sequence[Installed] | Callable[[], Shelf],
         *,
         site: SiteId,
         station: str,
@@ -105,12 +107,13 @@ class Analyst:
         Args:
             cropper: the decoding children.
             load: builds the classifier of an installed model.
-            models: installed models.
+            models: the models there are, or what supplies the shelf as it is at the moment.
             site: identity of the installation.
             station: station name, at most 16 characters.
             style: of reports and captures.
         """
-        self._cropper, self._load, self._models = cropper, load, tuple(models)
+        self._cropper, self._load = cropper, load
+        self._shelf = models if callable(models) else partial(shelf_of, tuple(models))
         self._site, self._station, self._style = site, station, style
         self._classifiers: dict[str, Classifier] = {}
         self._loading = threading.Lock()
@@ -121,22 +124,20 @@ class Analyst:
         A model that is refused is logged and refused again whenever it is asked for: its sets end with a reason (or
         wait for the device), while forwarding goes on.
         """
-        for task in sorted({one.card.task for one in self._models}):
+        for task in self._shelf().tasks:
             try:
                 self.classifier(self.model_for(task))
             except (ModelError, ResourceError) as exc:
-                get_logger().error("model refused", action="classify", task=task, error=type(exc).__name__)
+                # our own text: names of model folders, files and devices
+                get_logger().error("model refused", action="classify", task=task, error=str(exc))
 
     def model_for(self, task: str) -> str:
         """Digest of the model that answers for a task; ModelError (reason no_model) when there is none."""
-        return active(task, self._models).card.digest
+        return self._shelf().answers(task).card.digest
 
     def installed(self, model: str) -> Installed:
         """The model of a card digest; ModelError when it is not installed any more."""
-        found = next((one for one in self._models if one.card.digest == model), None)
-        if found is None:
-            raise ModelError("a model that was chosen is not installed any more")
-        return found
+        return self._shelf().model(model)
 
     def classifier(self, model: str) -> Classifier:
         """The proven classifier of a card digest.
@@ -145,8 +146,8 @@ class Analyst:
             CardMismatch: its files or the device do not fit the card, or a report could not say what it finds.
         """
         with self._loading:
+            one = self.installed(model)  # also of a loaded one: it may have been retired or changed since
             if model not in self._classifiers:
-                one = self.installed(model)
                 for stated in one.card.classes:
                     class_terms(stated.id, stated.code.value, stated.code.scheme)
                 self._classifiers[model] = self._load(one)
@@ -203,12 +204,3 @@ class Analyst:
             model=report.ModelFacts.of(card, chosen.grade),
             rendering=self._style.rendering,
         )
-
-
-def models_there(data: Path) -> tuple[Installed, ...]:
-    """The installed models; none, and a log line, when a model folder is broken: guessing another would be worse."""
-    try:
-        return installed(data)
-    except CardMismatch as exc:
-        get_logger().error("model folder refused", action="classify", error=type(exc).__name__)
-        return ()

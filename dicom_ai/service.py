@@ -190,7 +190,7 @@ def work_role(settings: Settings) -> None:
         cropper_of(settings, partial(approved, opened)) as cropper,
         seated(settings.database_url, engine.place(settings.database_url)) as seat,
     ):
-        analyst = _analyst(settings, cropper)
+        analyst = _analyst(settings, opened, cropper)
         courier = Courier(settings.deliver, ledger, files=files, site=site, chance=random.Random())  # noqa: S311
         story = Story(settings, Parts(ledger=ledger, files=files, analyst=analyst, courier=courier, site=site))
         analyst.prove()
@@ -246,18 +246,19 @@ def _look_after(look: Callable[[], object]) -> None:
         log.get_logger().error("look failed", action="recover", error=type(exc).__name__, reason=reason)
 
 
-def _analyst(settings: Settings, cropper: "Cropper") -> "Analyst":
+def _analyst(settings: Settings, opened: Engine, cropper: "Cropper") -> "Analyst":
     import torch
 
-    from dicom_ai.analysis import Analyst, Style, models_there
+    from dicom_ai.analysis import Analyst, Style
     from dicom_ai.classify.runtime import Classifier
+    from dicom_ai.serving import ShelfReader
 
     if settings.classify.threads:
         torch.set_num_threads(settings.classify.threads)
     return Analyst(
         cropper,
-        lambda one: Classifier(one.folder, device=settings.classify.device),
-        models_there(settings.store.data),
+        lambda one: Classifier(one.folder, card=one.card, device=settings.classify.device),
+        ShelfReader(opened, settings.store.data),
         site=site_id(settings.store.data),
         station=settings.site.name,
         style=Style.of(settings),

@@ -7,6 +7,7 @@ What this is not: the rule (`classify.shelf`), or the proof of weights and devic
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
@@ -44,7 +45,6 @@ class ShelfReader:
 
         Raises:
             LedgerUnavailable: the registry cannot be read; an old choice is not served as if it were in force.
-            SettingsError: a trusted key cannot be read.
         """
         with self._lock:
             if self._shelf is None or self._monotonic() - self._looked_at >= self._ttl_s:
@@ -59,12 +59,13 @@ class ShelfReader:
 
 def _facts(data: Path) -> Sequence[object]:
     """What changes when a file of a model folder or a trusted key is exchanged: names, sizes, times."""
-    files = [path for folder in folders(data) for path in folder.iterdir()]
+    files = [path for folder in folders(data) for path in folder.glob("*")]
     files += (data / trust.FOLDER).glob(f"*{trust.SUFFIX}")
     facts = []
     for path in sorted(files):
-        stat = path.lstat()
-        facts.append((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino))
+        with suppress(OSError):  # gone between the two looks: the next one sees it
+            stat = path.lstat()
+            facts.append((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino))
     return facts
 
 

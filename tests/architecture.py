@@ -91,6 +91,7 @@ OPTIONS_ARE_PARAMETERS = (
     "dicom_ai.cli_quarantine",
     "dicom_ai.cli_verdict",
     "train.__main__",
+    "train.commands.promote",
 )  # Typer: one parameter per command line option
 
 

@@ -78,9 +78,6 @@ def shelf(rows: Sequence[Named], data: Path) -> Shelf:
     Args:
         rows: of the registry.
         data: the data folder: its models and its trusted keys.
-
-    Raises:
-        SettingsError: a trusted key cannot be read.
     """
     keys = trusted(data)
     models, broken = _bundled(keys)

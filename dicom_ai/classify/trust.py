@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from dicom_ai.errors import CardMismatch, SettingsError
+from dicom_ai.errors import CardMismatch
 from models.signature import SIGNATURE, KeyFault, SignatureFault, Signed, key_id, parse, read_public
 
 FOLDER, SUFFIX = "trust", ".pub"
@@ -31,17 +31,25 @@ class Vouched:
 def trusted(data: Path) -> dict[str, Ed25519PublicKey]:
     """The keys in <data>/trust/*.pub; none when the folder is not there.
 
-    Raises:
-        SettingsError: a file there is no public key. Skipping it could let a model stop that someone relies on.
+    A file that is no readable key vouches for nothing, so that the models it should vouch for are refused; see
+    `unreadable_keys`.
     """
-    keys = {}
+    return {key_id(public): public for _, public in _read(data) if public is not None}
+
+
+def unreadable_keys(data: Path) -> tuple[Path, ...]:
+    """Files in <data>/trust that should be a public key and are none."""
+    return tuple(path for path, public in _read(data) if public is None)
+
+
+def _read(data: Path) -> list[tuple[Path, Ed25519PublicKey | None]]:
+    found: list[tuple[Path, Ed25519PublicKey | None]] = []
     for path in sorted((data / FOLDER).glob(f"*{SUFFIX}")):
         try:
-            public = read_public(path.read_bytes())
-        except (OSError, KeyFault) as exc:
-            raise SettingsError(f"{path} is no readable public key; remove it, or trust the key again") from exc
-        keys[key_id(public)] = public
-    return keys
+            found.append((path, read_public(path.read_bytes())))
+        except (OSError, KeyFault):
+            found.append((path, None))
+    return found
 
 
 def vouched(folder: Path, keys: Keys) -> Vouched | None:

@@ -92,7 +92,7 @@ def shelf_there(settings: Settings, folder: Path | None = None) -> "Shelf":
 
     Raises:
         ModelError: the folder holds no sound model, or one that claims a grade which nobody trusted has signed.
-        SettingsError, LedgerUnavailable: the registry or a trusted key cannot be read; no model is guessed then.
+        SettingsError, LedgerUnavailable: the registry cannot be read; no model is guessed then.
     """
     from dicom_ai.classify.catalogue import read_installed
     from dicom_ai.classify.shelf import shelf, shelf_of

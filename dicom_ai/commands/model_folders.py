@@ -12,12 +12,12 @@ from typing import Any
 from dicom_ai.classify.catalogue import Installed, folders, read_installed, with_digest
 from dicom_ai.classify.runtime import Classifier
 from dicom_ai.classify.shelf import Shelf, shelf
-from dicom_ai.classify.trust import Keys, trusted
+from dicom_ai.classify.trust import Keys, trusted, unreadable_keys
 from dicom_ai.commands.desk import named_there, reading
 from dicom_ai.errors import DeviceUnavailable, ModelError
 from dicom_ai.groundwork import prepare
 from dicom_ai.report.code import class_terms
-from dicom_ai.rows import print_row, print_table
+from dicom_ai.rows import print_row, print_table, say
 from dicom_ai.settings import Settings
 from dicom_ai.store import model_rows
 from dicom_ai.store.database import open_engine, write
@@ -37,6 +37,8 @@ def list_models(settings: Settings, *, as_json: bool) -> int:
         for row in [*rows, *refused]:
             print_row(row)
         return int(bool(refused))
+    for path in unreadable_keys(settings.store.data):
+        say(f"{path} is no readable public key, and vouches for nothing")
     columns = ("folder", "task", "version", "card", "grade", "signed by", "role", "fault")
     lines = [
         (row["folder"], row["task"], row["version"], (row["digest"] or "")[:12], row["grade"], row["who"],

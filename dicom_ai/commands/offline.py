@@ -16,10 +16,10 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from dicom_ai.analysis import Analyst, Case, Examined, Heat, Style
-from dicom_ai.classify.catalogue import Installed, installed, read_installed
 from dicom_ai.classify.routing import Route, route, rows_of
 from dicom_ai.classify.runtime import Classifier
-from dicom_ai.commands.desk import approved_there
+from dicom_ai.classify.shelf import Shelf
+from dicom_ai.commands.desk import approved_there, shelf_there
 from dicom_ai.commands.offline_crop import files_of
 from dicom_ai.crop.cropper import Cropper
 from dicom_ai.cropping import cropper_of
@@ -39,7 +39,7 @@ from dicom_ai.kept import CropOutcome, Kept
 from dicom_ai.report.header import part10
 from dicom_ai.report.structured import SR_CLASSES, structured_report
 from dicom_ai.reporting import Reporter
-from dicom_ai.rows import print_row, print_table
+from dicom_ai.rows import print_row, print_table, say
 from dicom_ai.settings import Settings
 from dicom_ai.site import read_site
 from dicom_ai.store.analyses import outcome_digest
@@ -97,14 +97,15 @@ class _Run:
 
     def __init__(self, request: Request, settings: Settings, cropper: Cropper, work: WorkFiles) -> None:
         self._request, self._settings, self._work = request, settings, work
-        models = (read_installed(request.model),) if request.model else installed(settings.store.data)
+        models = shelf_there(settings, request.model)
+        _require_task(models, request.task)
         self._routes = _routes()
         # The namespace is fixed: the same files give the same UIDs on every machine, and never those of a service.
         site = SiteId(store_id="offline", namespace=hashlib.sha256(b"dicom-ai offline").hexdigest())
         self._analyst = Analyst(
             cropper,
-            lambda one: Classifier(one.folder, device=settings.classify.device),
-            _for_task(models, request.task),
+            lambda one: Classifier(one.folder, card=one.card, device=settings.classify.device),
+            lambda: models,
             site=site,
             station=settings.site.name,
             style=Style.of(settings),
@@ -253,14 +254,17 @@ def _routes() -> Sequence[Route]:
     return rows_of(read_site(path))
 
 
-def _for_task(models: Sequence[Installed], task: str | None) -> tuple[Installed, ...]:
-    """The models given, checked early: a wrong --model or --task is a usage error, not a row."""
-    tasks = {one.card.task for one in models}
-    if not models:
-        raise ModelError("no model is installed")
-    if task is not None and task not in tasks:
-        raise SettingsError(f"no installed model answers for task {task!r}; there are models for {sorted(tasks)}")
-    return tuple(models)
+def _require_task(models: Shelf, task: str | None) -> None:
+    """Check early: a wrong --model or --task is a usage error, not a row."""
+    if not models.tasks:
+        raise models.broken or ModelError("no model is installed")
+    for fault in models.refused.values():
+        say(str(fault))
+    if task is None:
+        return
+    if task not in models.tasks:
+        raise SettingsError(f"no installed model answers for task {task!r}; there are models for {list(models.tasks)}")
+    models.answers(task)
 
 
 def _write(folder: Path, uid: str, data: bytes) -> str:

@@ -13,7 +13,7 @@ import torch
 from dicom_ai.classify.catalogue import folders, read_installed
 from dicom_ai.classify.runtime import Classifier
 from dicom_ai.classify.shelf import Named, Shelf, shelf
-from dicom_ai.classify.trust import Keys, trusted
+from dicom_ai.classify.trust import Keys, trusted, unreadable_keys
 from dicom_ai.commands.checkup.line import Check, failed, ok, warning
 from dicom_ai.errors import CardMismatch, DeviceUnavailable, ModelError, UntrustedModel
 from dicom_ai.settings import Settings
@@ -93,6 +93,9 @@ def models(settings: Settings, tables: SiteTables | None, named: Sequence[Named]
         tables: of the site, None when they cannot be read.
         named: rows of the registry; none where there is no ledger yet.
     """
+    for path in unreadable_keys(settings.store.data):
+        remedy = "Remove the file; if models that it vouched for are needed, trust the key again from its owner's file."
+        yield failed("trust", f"{path} is no readable public key, and vouches for nothing", remedy)
     keys = trusted(settings.store.data)
     there = []
     for folder in folders(settings.store.data):

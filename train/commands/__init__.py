@@ -1,0 +1,1 @@
+"""The commands of `python -m train`, one module each; no logic of their own."""

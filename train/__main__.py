@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from train.commands import collect, keys, promote, split
 from train.fit import Run, fit
 from train.model_folder import write_folder
 from train.recipe import read_recipe, recipes
@@ -23,6 +24,12 @@ app = typer.Typer(
 @app.callback()
 def _commands() -> None:
     pass  # keeps `fit` a subcommand: evaluate and promote will stand beside it
+
+
+app.command("collect")(collect.command)
+app.command("split")(split.command)
+app.command("promote")(promote.command)
+app.add_typer(keys.keys_app, name="keys")
 
 
 @app.command("fit")

@@ -91,7 +91,9 @@ OPTIONS_ARE_PARAMETERS = (
     "dicom_ai.cli_quarantine",
     "dicom_ai.cli_verdict",
     "train.__main__",
+    "train.commands.collect",
     "train.commands.promote",
+    "train.commands.split",
 )  # Typer: one parameter per command line option
 
 

@@ -48,7 +48,8 @@ class Evidence:
         scale: pixels per block side.
         black: grey level of the empty screen. level: a pixel above it is lit.
         lit: uint8, 255 x the share of lit pixels. sure: the same with the usual level.
-        peak: uint8, brightest pixel. painted: uint8 0/1, flat areas such as bars and banners, with what is on them.
+        peak: uint8, brightest pixel. steps: uint8, the same less the darkest.
+        painted: uint8 0/1, flat areas such as bars and banners, with what is on them.
     """
 
     scale: int
@@ -57,6 +58,7 @@ class Evidence:
     lit: Grey
     sure: Grey
     peak: Grey
+    steps: Grey
     painted: Grey
 
 
@@ -81,8 +83,9 @@ def evidence_of(grey: Grey) -> Evidence:
         if (few == 0).mean() >= LEAST_EMPTY and is_clean:
             level, lit = black + step, few
             break
-    flat = ((peak - least <= FLAT) & (least > usual)).astype(np.uint8)
-    return Evidence(scale, black, level, lit, sure, peak, _painted(flat, max(3, round(PATCH / scale))))
+    steps = peak - least
+    flat = ((steps <= FLAT) & (least > usual)).astype(np.uint8)
+    return Evidence(scale, black, level, lit, sure, peak, steps, _painted(flat, max(3, round(PATCH / scale))))
 
 
 def _around_text(peak: Grey, sure: Grey) -> npt.NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from dicom_ai.crop.catalogue import Layout, layouts_of
 from dicom_ai.crop.colour import Frame
 from dicom_ai.crop.decision import decide, needs_pixels
 from dicom_ai.crop.emit import blanked, kept
+from dicom_ai.crop.evidence import evidence_of
 from dicom_ai.crop.frames import VIDEO, iter_frames
 from dicom_ai.crop.gate import admit, require_screen
 from dicom_ai.crop.policy import USUAL, Policy
@@ -22,6 +23,7 @@ from dicom_ai.crop.region import region_vote
 from dicom_ai.crop.steady import steadiness
 from dicom_ai.crop.support import Support, picture_support
 from dicom_ai.crop.text import TextCheck
+from dicom_ai.crop.touching import without_strokes
 from dicom_ai.crop.words import identity_words
 from dicom_ai.errors import UnsupportedPixels
 from dicom_ai.instance import Instance
@@ -88,7 +90,11 @@ def examine(
     outcome = next((one for one in outcomes if one.status == "cropped"), outcomes[0])
     if outcome.status != "cropped":
         return outcome, None
-    check = TextCheck(mask_of(outcome.keep, *size), identity_words(ds))
+    keep = mask_of(outcome.keep, *size)
+    outcome, keep = without_strokes(outcome, keep, look.brightest(), look.steps(support))
+    if outcome.status != "cropped":
+        return outcome, None
+    check = TextCheck(keep, identity_words(ds))
     source = held.values() if is_small else (frame for _, frame in screens.decoded(numbers))
     pixels = kept(_watched(source, check), numbers, outcome)
     return _without_text(pixels, check, asked.policy)
@@ -162,6 +168,15 @@ class _Look:
             self._brightest = grey.copy()
         else:
             np.maximum(self._brightest, grey, out=self._brightest)
+
+    def brightest(self) -> npt.NDArray[np.uint8]:
+        """The brightest value of each pixel over the frames looked at."""
+        assert self._brightest is not None  # noqa: S101 - the first frame is always looked at
+        return self._brightest
+
+    def steps(self, support: Support | None) -> npt.NDArray[np.uint8]:
+        """The range of grey levels in the blocks of `brightest`."""
+        return evidence_of(self.brightest()).steps if support is None else support.steps
 
     def support(self) -> Support | None:
         """The picture in the brightest value of each pixel."""

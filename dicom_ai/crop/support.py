@@ -54,6 +54,7 @@ class Support:
             none for a free shape.
         lopsided: 0..1, how unlike the two sides are; a transducer's lean alike, to one side or to both.
         light: how the screen was looked at when the edge was made exact; None for a free shape.
+        steps: uint8 (h, w), range of grey levels in each block of the screen (`evidence.Evidence`).
     """
 
     polygons: tuple[Polygon, ...]
@@ -62,6 +63,7 @@ class Support:
     edges: tuple[tuple[Asked, ...], ...] = ()
     lopsided: float = 0.0
     light: Light | None = field(default=None, repr=False, compare=False)
+    steps: Grey = field(default_factory=lambda: np.zeros((1, 1), np.uint8), repr=False, compare=False)
 
     def row(self) -> dict[str, Any]:
         """The vote as small JSON (without the vertices)."""
@@ -93,6 +95,7 @@ def picture_support(grey: Grey) -> Support | None:
         edges=tuple(edge for drawn in found for edge in drawn.edges),
         lopsided=max(drawn.lopsided for drawn in found),
         light=found[0].light,
+        steps=seen.steps,
     )
 
 

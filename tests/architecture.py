@@ -18,7 +18,7 @@ _VALUES = (
 BASE = {f"dicom_ai.{name}" for name in _VALUES}
 OBSERVE = {f"dicom_ai.{name}" for name in ("log", "metrics", "audit")}
 EDGES = ("receive", "store", "deliver", "archive")
-TORCH_FREE = tuple(f"dicom_ai.{stage}" for stage in ("receive", "store", "crop", "report", "deliver"))
+TORCH_FREE = tuple(f"dicom_ai.{stage}" for stage in ("receive", "store", "crop", "report", "deliver", "archive"))
 
 MAY_IMPORT: dict[str, set[str]] = {  # the longest matching prefix decides what of ours a module may import
     "models": {"models"},

@@ -1,7 +1,9 @@
 """A study whose report has reached a PACS, for the tests of what people then say about it."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from dicom_ai.report.verdict import Reader, verdict_report
 from dicom_ai.site import SiteTables
 from dicom_ai.store import tables, verdicts
 from dicom_ai.store.database import read
+from tests import databases
 from tests.workplace import SITE, Received, Workplace, destination, lung, pacs, workplace
 
 READER = Reader("Muster^Doktor", "Invented Hospital", "2026-01-03T08:15:00")
@@ -51,14 +54,42 @@ class Reported:
             return verdicts.rows_in_force(connection, with_identity=False)
 
 
-@contextmanager
-def reported_study(folder: Path, cropper: Cropper, model: Installed) -> Iterator[Reported]:
-    """Two stills, analysed and delivered to a PACS that stays up."""
-    with pacs(folder / "pacs") as peer:
-        site = SiteTables(destinations=(destination(peer.port),))
-        work = workplace(folder / "data", cropper, [model], site=site)
-        key = work.answered(*lung())
-        work.here.clock.forward(5)
-        work.deliver()
-        (report,) = peer.reports()
-        yield Reported(work, key, report, peer)
+class Snapshot:
+    """Two stills, analysed and delivered to a PACS: made once, copied for each test, because making takes seconds."""
+
+    def __init__(self, folder: Path, cropper: Cropper, model: Installed) -> None:
+        self._folder, self._cropper, self._model = folder, cropper, model
+        with pacs(folder / "pacs") as peer:
+            self._port = peer.port
+            work = self._workplace(folder)
+            self._key = work.answered(*lung())
+            work.here.clock.forward(5)
+            work.deliver()
+            (self._report,) = peer.reports()
+            self._now = work.here.clock()
+            work.here.engine.dispose()
+
+    @contextmanager
+    def copy(self, folder: Path) -> Iterator[Reported]:
+        """The study in a folder of its own, its PACS up on the port that the site's tables name."""
+        if databases.current.kind != "sqlite":  # a database server: its tables are no files of ours
+            yield from self._anew(folder)
+            return
+        shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+        with pacs(folder / "pacs", port=self._port) as peer:
+            work = self._workplace(folder)
+            work.here.clock.now = self._now
+            yield Reported(work, self._key, deepcopy(self._report), peer)
+
+    def _anew(self, folder: Path) -> Iterator[Reported]:
+        with pacs(folder / "pacs", port=self._port) as peer:
+            work = self._workplace(folder)
+            key = work.answered(*lung())
+            work.here.clock.forward(5)
+            work.deliver()
+            (report,) = peer.reports()
+            yield Reported(work, key, report, peer)
+
+    def _workplace(self, folder: Path) -> Workplace:
+        site = SiteTables(destinations=(destination(self._port),))
+        return workplace(folder / "data", self._cropper, [self._model], site=site)

@@ -5,56 +5,35 @@ tracking UID. What this is not: a viewer.
 """
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from pydicom.dataset import Dataset
 
-from dicom_ai.commands.desk import acting, reading
+from dicom_ai.commands.desk import acting
+from dicom_ai.commands.desk import reading as reading_ledger
+from dicom_ai.commands.said import Reading, Said
 from dicom_ai.errors import SettingsError, UnreadableInstance
 from dicom_ai.headers import header
+from dicom_ai.instance import MULTI_FRAME_CLASSES
 from dicom_ai.report import code, find
-from dicom_ai.report.assessed import Assessment
+from dicom_ai.report.assessed import Library
 from dicom_ai.report.header import part10
 from dicom_ai.report.text import report_lines
-from dicom_ai.report.verdict import Reader, require_report, verdict_report
+from dicom_ai.report.verdict import require_report, verdict_report
 from dicom_ai.report.verdict_rows import read_verdict
 from dicom_ai.rows import print_row, print_table, say
 from dicom_ai.settings import Settings
-from dicom_ai.store import rejections, verdicts
+from dicom_ai.store import places, rejections, verdicts
 from dicom_ai.store.database import read, write
 from dicom_ai.store.files import ObjectStore
 from dicom_ai.store.rejections import Made
 from dicom_ai.store.site_id import site_id
 from dicom_ai.verdicts import verified
 
-
-@dataclass(frozen=True)
-class Said:
-    """What stood on the command line: ids of findings, ID=CLASS of those that are modified, and who says so."""
-
-    accept: Sequence[str]
-    reject: Sequence[str]
-    modify: Sequence[str]
-    by: str = ""
-    organisation: str = ""
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether nothing is said of any finding."""
-        return not (self.accept or self.reject or self.modify)
-
-    def assessments(self, uids: Sequence[str]) -> list[Assessment]:
-        """As assessments of a report with these tracking UIDs, in its order."""
-        said = [Assessment(_uid(one, uids), "ACCEPTED") for one in self.accept]
-        said += [Assessment(_uid(one, uids), "REJECTED") for one in self.reject]
-        for one in self.modify:
-            which, _, class_id = one.partition("=")
-            said.append(Assessment(_uid(which, uids), "MODIFIED", class_id))
-        return said
+_REMEDY = '; name the reader: --by "Muster^Erika" --organisation "Clinic"'
 
 
 def verdict(
@@ -79,17 +58,14 @@ def verdict(
         return 0
     if out is None and not send:
         raise SettingsError("say where the verdict goes: --out FILE, --send, or both")
-    zone = ZoneInfo(settings.site.timezone)
-    when = clock().astimezone(zone).replace(tzinfo=None, microsecond=0).isoformat()
+    when = clock().astimezone(ZoneInfo(settings.site.timezone)).replace(tzinfo=None, microsecond=0).isoformat()
+    reading = Reading(said, report, _frames(report, settings))
+    assessments, missed, reader = reading.assessments(), reading.missed(), said.reader(when)
     try:
-        uids = [find.tracking_uid(group) for group in find.groups(report)]
-        assessments = said.assessments(uids)
         namespace = site_id(settings.store.data).namespace
-        document = verdict_report(
-            report, assessments, (), Reader(said.by, said.organisation, when), namespace=namespace
-        )
+        document = verdict_report(report, assessments, missed, reader, namespace=namespace)
     except ValueError as exc:
-        raise SettingsError(str(exc)) from None
+        raise SettingsError(f"{exc}{_REMEDY if not said.by or not said.organisation else ''}") from None
     if out is not None:
         out.write_bytes(part10(document))
         say(f"written: {out}")
@@ -104,7 +80,7 @@ def list_verdicts(settings: Settings, *, with_identity: bool, as_json: bool) -> 
     Raises:
         SettingsError: there is no ledger yet.
     """
-    with reading(settings) as opened, read(opened) as connection:
+    with reading_ledger(settings) as opened, read(opened) as connection:
         found = verdicts.rows_in_force(connection, with_identity=with_identity)
     if as_json:
         for row in found:
@@ -131,7 +107,7 @@ def list_verdicts(settings: Settings, *, with_identity: bool, as_json: bool) -> 
 def _report(which: str, settings: Settings) -> Dataset:
     path = Path(which)
     if not path.exists():
-        with reading(settings) as opened, read(opened) as connection:
+        with reading_ledger(settings) as opened, read(opened) as connection:
             ours = verdicts.ours_among(connection, [which])
         if ours is None:
             raise SettingsError("no such file, and no report of this UID was made here")
@@ -144,12 +120,15 @@ def _report(which: str, settings: Settings) -> Dataset:
     return report
 
 
-def _uid(which: str, uids: Sequence[str]) -> str:
-    if which.isdecimal() and 1 <= int(which) <= len(uids):
-        return uids[int(which) - 1]
-    if which in uids:
-        return which
-    raise SettingsError(f"the report has no finding {which!r}; without options `dicom-ai verdict` lists them")
+def _frames(report: Dataset, settings: Settings) -> dict[str, int]:
+    """Number of frames of the report's images, as far as the ledger knows them: a report may come from elsewhere."""
+    try:
+        with reading_ledger(settings) as opened, read(opened) as connection:
+            ours = verdicts.ours_among(connection, [str(report.SOPInstanceUID)])
+            extents = places.of_study(connection, ours.study) if ours is not None else {}
+    except SettingsError:
+        return {}
+    return {uid: extent.frames for uid, extent in extents.items()}
 
 
 def _print_findings(report: Dataset) -> None:
@@ -159,6 +138,13 @@ def _print_findings(report: Dataset) -> None:
         found = find.class_found(group, code.FINDING) or "-"
         lines.append((number, find.text(group, code.TRACKING_IDENTIFIER), found, "\n".join(map(str.strip, named))))
     print_table("Findings", ("id", "where", "class", "the AI says"), lines)
+    library = Library.of(report)
+    images = [
+        (number, uid, f"{library.sizes[uid][1]} x {library.sizes[uid][0]}", "clip" if is_clip else "still")
+        for number, (uid, sop_class) in enumerate(library.classes.items(), 1)
+        for is_clip in [sop_class in MULTI_FRAME_CLASSES]
+    ]
+    print_table("Images", ("image", "SOP Instance UID", "columns x rows", "kind"), images)
 
 
 def _send(report: Dataset, document: Dataset, settings: Settings, clock: Callable[[], datetime]) -> None:

@@ -26,7 +26,7 @@ from highdicom.sr import (
 )
 from pydicom.dataset import Dataset
 
-from dicom_ai.instance import US_IMAGE
+from dicom_ai.instance import MULTI_FRAME_CLASSES, US_IMAGE
 from dicom_ai.kept import Polygon
 from dicom_ai.report import code, find
 from dicom_ai.report.code import CLASSES, Term
@@ -137,6 +137,9 @@ def missed_group(missed: Missed, number: int, uid: str, library: Library, langua
         raise ValueError("a missed finding is on an image that the AI report does not name")
     terms = _terms(missed.class_id)
     points = _closed(missed.region, library.sizes[missed.image])
+    is_clip = library.classes[missed.image] in MULTI_FRAME_CLASSES
+    if is_clip != (missed.frame_number is not None and missed.frame_number >= 1):
+        raise ValueError("a missed finding on a clip names its frame, from 1; one on a still names none")
     frames = None if missed.frame_number is None else [missed.frame_number]
     region = ImageRegion(GraphicTypeValues.POLYLINE, points, SourceImageForRegion(US_IMAGE, missed.image, frames))
     # Set afterwards: the builder refuses the retired ultrasound classes.
@@ -208,7 +211,7 @@ def _closed(region: Polygon, size: tuple[int, int]) -> "np.ndarray[tuple[int, in
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():
         raise ValueError("a region has at least three points")
     if (points < 0).any() or (points > (size[1], size[0])).any():
-        raise ValueError("a region lies outside its image")
+        raise ValueError(f"a region lies outside its image of {size[1]} columns and {size[0]} rows")
     return points if (points[0] == points[-1]).all() else np.vstack([points, points[:1]])
 
 

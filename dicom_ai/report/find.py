@@ -41,6 +41,15 @@ def groups(report: Dataset) -> list[Dataset]:
     return [group for box in boxes for group in below(box, code.MEASUREMENT_GROUP)]
 
 
+def groups_anywhere(report: Dataset) -> list[Dataset]:
+    """Measurement groups wherever a document of another maker has them, in order."""
+    return [
+        item
+        for item in walk(report)
+        if item.get("ValueType") == "CONTAINER" and is_called(item, code.MEASUREMENT_GROUP)
+    ]
+
+
 def text(item: Dataset, term: Term, keyword: str = "TextValue") -> str:
     """Text, or the value of another keyword, of the first child called `term`; "" when there is none."""
     found = below(item, term)
@@ -70,6 +79,11 @@ def class_found(item: Dataset, term: Term) -> str | None:
 def region(group: Dataset) -> Dataset | None:
     """The SCOORD of a group."""
     return next((child for child in children(group) if child.get("ValueType") == "SCOORD"), None)
+
+
+def region_below(group: Dataset) -> Dataset | None:
+    """The SCOORD of a group, its own or else the first of an item below, as it hangs under a measurement by some."""
+    return region(group) or next((item for item in walk(group) if item.get("ValueType") == "SCOORD"), None)
 
 
 def polygon(scoord: Dataset) -> Polygon:

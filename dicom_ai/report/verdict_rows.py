@@ -1,8 +1,9 @@
 """A reader's verdict read back as rows: one per finding that was assessed or missed, each a label for training.
 
 A finding that is not in the document was not assessed and makes no row: silence is no label. What the AI said is read
-from its own report when that is at hand, because nobody can have altered it there. What this is not: which documents
-count (a ledger knows that), or who may train with them.
+from its own report when that is at hand, because nobody can have altered it there. Documents of other makers are read
+whatever their layout: groups anywhere in the tree, no device observer, an outline of any shape, none where the AI's
+stands. What this is not: which documents count (a ledger knows that), or who may train with them.
 """
 
 import re
@@ -17,6 +18,7 @@ from dicom_ai.kept import Polygon
 from dicom_ai.report import code, find
 from dicom_ai.report.code import CLASSES
 from dicom_ai.report.header import timezone_offset
+from dicom_ai.report.outline import outline
 
 MISSED = "MISSED"
 """Verdict of a row about a finding that the AI did not report."""
@@ -32,7 +34,7 @@ class VerdictRow:
 
     Attributes:
         tracking_uid: of the finding.
-        image, frame: SOP Instance UID and one-based frame number (None for a still) the finding is on.
+        image, frame: SOP Instance UID and one-based frame number (None: a still, or a clip as a whole) it is on.
         class_id: what the AI found there; None: nothing, or the finding was missed.
         probability, threshold: of that class, 0..1.
         device_uid: of the model; "" when no report says it.
@@ -110,7 +112,7 @@ def read_verdict(document: Dataset, report: Dataset | None = None, *, zone: tzin
     """
     last, verified_at = _last_observer(document, zone)
     theirs = _by_uid(find.groups(report)) if report is not None else {}
-    rows = [_row(group, theirs, document, report) for group in find.groups(document)]
+    rows = [_row(group, theirs, document, report) for group in find.groups_anywhere(document)]
     known = [row for row in rows if row is not None]
     if len({row.tracking_uid for row in known}) != len(known):
         raise ValueError("a finding is assessed twice")
@@ -134,49 +136,85 @@ def prevailing(documents: Iterable[VerdictDocument]) -> Mapping[str, VerdictDocu
 
 
 def _row(group: Dataset, theirs: Mapping[str, Dataset], document: Dataset, report: Dataset | None) -> VerdictRow | None:
-    uid, scoord = find.tracking_uid(group), find.region(group)
+    uid = find.tracking_uid(group)
     said = (find.coded(group, code.AI_ASSESSMENT) or ("", ""))[0]
     is_ours = uid in theirs or (report is None and bool(find.below(group, code.ALGORITHM_PARAMETERS)))
-    if not uid or scoord is None:
-        raise ValueError("a group has no tracking UID or no region")
-    image, frame = find.source(scoord)
-    mine = find.class_found(group, code.FINDING)
-    reason = find.text(group, code.COMMENT)
+    if not uid:
+        if said:
+            raise ValueError("a finding is assessed that has no tracking UID")
+        return None  # a measurement of the reader's that is no finding of anything here
     if not is_ours:
-        if said or mine is None or find.below(group, code.ALGORITHM_PARAMETERS):
-            return None  # it speaks of another report, or of no class of ours
-        polygon = find.polygon(scoord)
-        return VerdictRow(uid, image, frame, None, None, None, "", MISSED, mine, polygon, reason)
+        return None if said else _missed(group, uid)  # an assessment of nothing known speaks of another report
     if not said:
         return None  # repeated and not assessed
     if said not in code.ASSESSMENTS:
         raise ValueError("a finding has an assessment that is not in the code table")
-    original = theirs.get(uid, group)
-    found = find.class_found(original, code.FINDING if uid in theirs else code.AI_FINDING)
-    if uid not in theirs and found is None:
+    return _assessed(group, theirs.get(uid), said, report if report is not None else document)
+
+
+def _missed(group: Dataset, uid: str) -> VerdictRow | None:
+    """A finding of the reader's own; None when it is of no class of ours, or an algorithm's."""
+    mine, scoord = find.class_found(group, code.FINDING), find.region_below(group)
+    if mine is None or find.below(group, code.ALGORITHM_PARAMETERS):
+        return None
+    if scoord is None:
+        raise ValueError("a finding of the reader's lies on no image")
+    image, frame = find.source(scoord)
+    reason = find.text(group, code.COMMENT)
+    return VerdictRow(uid, image, frame, None, None, None, "", MISSED, mine, outline(scoord), reason)
+
+
+def _assessed(group: Dataset, original: Dataset | None, said: str, of_report: Dataset) -> VerdictRow:
+    """A finding of the AI's: `original` is its own group when the report is at hand, and then what it says counts."""
+    before = find.region(original) if original is not None else None
+    scoord = find.region_below(group) or before
+    if scoord is None:
+        raise ValueError("a finding lies on no image")
+    image, frame = find.source(before if before is not None else scoord)
+    _require_same(find.source(scoord), (image, frame))
+    of_ai = original if original is not None else group
+    mine = _class_said(group, original, said)
+    found = find.class_found(of_ai, code.FINDING if original is not None else code.AI_FINDING)
+    if original is None and found is None:
         found = mine
-    of_report = report if report is not None else document
-    if uid in theirs:
-        image, frame = find.source(find.region(original) or scoord)
     return VerdictRow(
-        tracking_uid=uid,
+        tracking_uid=find.tracking_uid(group),
         image=image,
         frame=frame,
         class_id=found,
-        probability=_probability(original, found),
-        threshold=_threshold(original, found),
+        probability=_probability(of_ai, found),
+        threshold=_threshold(of_ai, found),
         device_uid=find.text(of_report, code.DEVICE_OBSERVER_UID, "UID"),
         verdict=said,
         reader_class=mine if said == "MODIFIED" and mine != found else None,
-        region=_other_region(scoord, original, is_known=uid in theirs) if said == "MODIFIED" else None,
-        reason=reason,
+        region=_other_region(scoord, before) if said == "MODIFIED" else None,
+        reason=find.text(group, code.COMMENT),
     )
 
 
-def _other_region(scoord: Dataset, original: Dataset, *, is_known: bool) -> Polygon | None:
+def _class_said(group: Dataset, original: Dataset | None, said: str) -> str | None:
+    """The class that the group names now; what the reader says of a finding must fit what is named in it."""
+    mine, word = find.class_found(group, code.FINDING), find.coded(group, code.FINDING)
+    if original is None or word is None or word == find.coded(original, code.FINDING):
+        return mine
+    if said != "MODIFIED" or mine is None:
+        raise ValueError("a finding is another one than the AI's without being modified, or is of no class of ours")
+    return mine
+
+
+def _require_same(said: tuple[str, int | None], before: tuple[str, int | None]) -> None:
+    """A document may leave out where the AI's finding lies, or number the one frame of a still; not say otherwise."""
+    is_other_frame = None not in (said[1], before[1]) and said[1] != before[1]
+    if said[0] not in ("", before[0]) or is_other_frame:
+        raise ValueError("a finding is assessed in another place than it was found in")
+
+
+def _other_region(scoord: Dataset, before: Dataset | None) -> Polygon | None:
     """The outline of a modified finding if it is the reader's; of a document alone nobody can tell, so it is given."""
-    polygon, before = find.polygon(scoord), find.region(original)
-    return None if is_known and before is not None and find.polygon(before) == polygon else polygon
+    polygon = outline(scoord)
+    if polygon is None:
+        raise ValueError("a modified region is a point")
+    return None if before is not None and find.polygon(before) == polygon else polygon
 
 
 def _by_uid(groups: Sequence[Dataset]) -> dict[str, Dataset]:

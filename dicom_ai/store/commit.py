@@ -23,6 +23,7 @@ from dicom_ai.store.database import read, write
 from dicom_ai.store.files import ObjectStore
 from dicom_ai.store.intake import Intake, Rules, TaskOf
 from dicom_ai.store.tables import objects, results
+from dicom_ai.store.tables import verdicts as verdict_rows
 
 _KEPT = Receipt(0x0000)
 _RACES = 3  # times another process may commit the same object between our look and our insert
@@ -137,11 +138,10 @@ class Keeper:
 
 
 def known(engine: Engine, digests: Sequence[str]) -> set[str]:
-    """Which of these digests the ledger knows, as object or as result; for `ObjectStore.sweep_store`."""
+    """Which of these digests the ledger knows, as object, result or verdict; for `ObjectStore.sweep_store`."""
+    columns = (objects.c.digest, results.c.digest, verdict_rows.c.object)
     with read(engine) as connection:
-        found = set(connection.scalars(select(objects.c.digest).where(objects.c.digest.in_(digests))))
-        found.update(connection.scalars(select(results.c.digest).where(results.c.digest.in_(digests))))
-    return found
+        return {one for column in columns for one in connection.scalars(select(column).where(column.in_(digests)))}
 
 
 def _judge(connection: Connection, batch: Sequence[Spooled], *, keep_conflicts: bool) -> _Verdicts:

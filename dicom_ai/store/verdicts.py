@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select, tuple_
 
 from dicom_ai.instance import STRUCTURED_REPORTS
 from dicom_ai.ports import Job
 from dicom_ai.store import events
 from dicom_ai.store.database import insert_once
+from dicom_ai.store.outbox import ARRIVED
 from dicom_ai.store.tables import (
     NOT_STANDING,
     analyses,
+    deliveries,
     objects,
     readers,
     readings,
@@ -29,7 +31,13 @@ from dicom_ai.store.tables import (
 )
 
 VERDICT = "verdict"
-"""Outcome of a reading that made rows; any other says why there are none."""
+"""Outcome of a reading that made rows; any other says why there are none. Also their documents' kind among results."""
+
+ROW = (
+    "tracking_uid", "image", "frame", "class", "probability", "threshold", "device_uid", "verdict", "reader_class",
+    "region",
+)  # fmt: skip
+"""The columns that one finding of a document fills."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,14 @@ class Ours:
     digest: str
     study: str
     study_uid: str
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A report that arrived somewhere, and when it was made (aware)."""
+
+    ours: Ours
+    made_at: datetime
 
 
 @dataclass(frozen=True)
@@ -61,17 +77,68 @@ def reading_job(digest: str, suffix: str = "") -> Job:
 
 
 def ours_among(connection: Connection, uids: Collection[str]) -> Ours | None:
-    """The first report of ours with one of these SOP Instance UIDs."""
-    query = (
-        select(results.c.uid, results.c.analysis, results.c.digest, studies.c.id, studies.c.study_uid)
+    """The first report of ours with one of these SOP Instance UIDs, or that a verdict with one of them is about.
+
+    A reader who corrects a verdict may name that as the predecessor, and not the report behind it.
+    """
+    by_uid = _ours().order_by(results.c.uid).limit(1)
+    found = connection.execute(by_uid.where(results.c.uid.in_(uids))).first()
+    if found is None:
+        corrected = select(verdicts.c.analysis).where(verdicts.c.sr_uid.in_(uids))
+        found = connection.execute(by_uid.where(results.c.analysis.in_(corrected))).first()
+    return Ours(*found) if found is not None else None
+
+
+def _ours(*more: ColumnElement[Any]) -> Select[Any]:
+    """Reports, as the fields of `Ours`, and `more` behind them."""
+    fields = (results.c.uid, results.c.analysis, results.c.digest, studies.c.id.label("study"), studies.c.study_uid)
+    return (
+        select(*fields, *more)
         .join(analyses, analyses.c.key == results.c.analysis)
         .join(sets, sets.c.id == analyses.c.set)
         .join(studies, studies.c.id == sets.c.study)
-        .where(results.c.uid.in_(uids), results.c.kind == "report")
-        .order_by(results.c.uid)
+        .where(results.c.kind == "report")
     )
-    found = connection.execute(query.limit(1)).first()
-    return Ours(*found) if found is not None else None
+
+
+def reported(
+    connection: Connection, destination: str, since: datetime | None, until: datetime | None
+) -> list[Reported]:
+    """The reports of ours that arrived at a destination, one of each study, the oldest first.
+
+    Args:
+        connection: with a transaction open.
+        destination: name of it.
+        since: aware time; reports made before it do not count. None: no bound.
+        until: likewise those made then or later.
+    """
+    d, made = deliveries.c, analyses.c.created_at
+    there = select(d.analysis).where(d.destination == destination, d.kind == "report", d.state.in_(ARRIVED))
+    query = _ours(made).where(analyses.c.key.in_(there)).order_by(made, results.c.uid)
+    if since is not None:
+        query = query.where(made >= since)
+    if until is not None:
+        query = query.where(made < until)
+    newest_of = {row.study: Reported(Ours(*row[:5]), row.created_at) for row in connection.execute(query)}
+    return sorted(newest_of.values(), key=lambda one: one.made_at)
+
+
+def is_ours(connection: Connection, uid: str) -> bool:
+    """Whether an object of this SOP Instance UID is a report or another result of ours, but no verdict."""
+    mine = select(results.c.uid).where(results.c.uid == uid, results.c.kind != VERDICT)
+    return connection.scalar(mine) is not None
+
+
+def saved(connection: Connection, uid: str) -> Verified | None:
+    """The document of this SOP Instance UID as the ledger keeps it; None when it has no rows."""
+    c = verdicts.c
+    query = select(verdicts, readers.c.name, readers.c.organisation).join(readers, readers.c.id == c.reader)
+    rows = connection.execute(query.where(c.sr_uid == uid).order_by(c.tracking_uid)).mappings().all()
+    if not rows:
+        return None
+    first = rows[0]
+    said = [{name: row[name] for name in ROW} for row in rows]
+    return Verified(uid, first["object"], first["name"], first["organisation"], first["verified_at"], said)
 
 
 def save(connection: Connection, about: Ours, document: Verified, now: datetime) -> None:

@@ -13,20 +13,8 @@ from dicom_ai.crop.cropper import Cropper
 from dicom_ai.reasons import REASONS
 from dicom_ai.store import tables
 from tests.reasons import PROBES, Parts, delivered, no_model_at_all, still
-from tests.workplace import small_cropper, tiny
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def cropper() -> Iterator[Cropper]:
-    with small_cropper() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    return tiny(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The commands `verdict`, `verdicts` and `recall` over a real ledger and engine, and what reaches the PACS."""
 
 import json
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -12,11 +11,9 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 
 from dicom_ai import engine
-from dicom_ai.classify.catalogue import Installed
 from dicom_ai.commands import recall as recalls
 from dicom_ai.commands import verdict as verdicts
-from dicom_ai.commands.verdict import Said
-from dicom_ai.crop.cropper import Cropper
+from dicom_ai.commands.said import Said
 from dicom_ai.errors import SettingsError
 from dicom_ai.report.header import part10
 from dicom_ai.report.verdict_rows import is_verdict
@@ -25,29 +22,15 @@ from dicom_ai.store.database import read, write
 from dicom_ai.store.outbox import Outcome
 from dicom_ai.store.recalls import arrived_all_the_same, fault_of
 from tests.builders_report import named
-from tests.reported import Reported, reported_study
-from tests.workplace import small_cropper, tiny
+from tests.reported import Reported
 
 torch.set_num_threads(1)
 WHY = "The images are of another patient."
 
 
-@pytest.fixture(scope="module")
-def cropper() -> Iterator[Cropper]:
-    with small_cropper() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    return tiny(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def reported(tmp_path: Path, cropper: Cropper, model: Installed) -> Iterator[Reported]:
-    with reported_study(tmp_path, cropper, model) as one:
-        engine.prepare(one.work.settings.database_url)
-        yield one
+@pytest.fixture(autouse=True)
+def _engine(reported: Reported) -> None:
+    engine.prepare(reported.work.settings.database_url)
 
 
 def deliver(one: Reported) -> None:
@@ -75,7 +58,7 @@ def take_back(one: Reported, target: str, *, as_json: bool = False) -> int:
 def test_a_verdict_goes_where_the_report_is_and_into_the_ledger(
     reported: Reported, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = Said(("1",), (), ("2=b_lines",), "Muster^Erika", "Invented Hospital")
+    said = Said(accept=["1"], modify=["2=b_lines"], by="Muster^Erika", organisation="Invented Hospital")
     assert give(reported, said, send=True) == 0
     assert capsys.readouterr().out == "sent to pacs\n"
     (delivery,) = reported.work.deliveries("verdict")
@@ -101,7 +84,7 @@ def test_a_verdict_goes_where_the_report_is_and_into_the_ledger(
 def test_a_verdict_on_a_file_is_written_to_a_file(reported: Reported, tmp_path: Path) -> None:
     path, out = tmp_path / "report.dcm", tmp_path / "verdict.dcm"
     path.write_bytes(part10(reported.report))
-    said = Said((), ("1",), (), "Muster^Erika", "Invented Hospital")
+    said = Said(reject=["1"], by="Muster^Erika", organisation="Invented Hospital")
     assert give(reported, said, out=out, which=str(path)) == 0
     assert is_verdict(dcmread(out))
     assert reported.rows() == []
@@ -109,7 +92,7 @@ def test_a_verdict_on_a_file_is_written_to_a_file(reported: Reported, tmp_path: 
 
 
 def test_without_a_word_the_findings_are_listed(reported: Reported, capsys: pytest.CaptureFixture[str]) -> None:
-    assert give(reported, Said((), (), ())) == 0
+    assert give(reported, Said()) == 0
     text = capsys.readouterr().out
     assert "Image 1" in text
     assert "Probability of A-lines" in text
@@ -117,14 +100,15 @@ def test_without_a_word_the_findings_are_listed(reported: Reported, capsys: pyte
 
 def test_what_cannot_be_meant_is_refused_and_nothing_is_written(reported: Reported) -> None:
     before = reported.work.everything()
+    who = {"by": "A^B", "organisation": "X"}
     for said, which in (
-        (Said(("1",), (), (), "", "X"), ""),
-        (Said(("1",), (), (), "A^B", ""), ""),
-        (Said(("99",), (), (), "A^B", "X"), ""),
-        (Said(("1",), ("1",), (), "A^B", "X"), ""),
-        (Said((), (), ("1=",), "A^B", "X"), ""),
-        (Said((), (), ("1=no_class",), "A^B", "X"), ""),
-        (Said(("1",), (), (), "A^B", "X"), "1.2.3"),
+        (Said(accept=["1"], organisation="X"), ""),
+        (Said(accept=["1"], by="A^B"), ""),
+        (Said(accept=["99"], **who), ""),
+        (Said(accept=["1"], reject=["1"], **who), ""),
+        (Said(modify=["1="], **who), ""),
+        (Said(modify=["1=no_class"], **who), ""),
+        (Said(accept=["1"], **who), "1.2.3"),
     ):
         with pytest.raises(SettingsError):
             give(reported, said, send=True, which=which)

@@ -1,9 +1,7 @@
 """Verdicts that arrive: rows of the ledger, once; what is none leaves none; nothing of them is ever analysed."""
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +9,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 
-from dicom_ai.classify.catalogue import Installed
-from dicom_ai.crop.cropper import Cropper
 from dicom_ai.engine import StepFailed
 from dicom_ai.errors import After
 from dicom_ai.instance import STRUCTURED_REPORTS
@@ -24,28 +20,10 @@ from dicom_ai.settings import Receive
 from dicom_ai.store import tables, verdicts
 from dicom_ai.store.committer import Committer
 from dicom_ai.store.database import read, write
-from tests.reported import READER, Reported, reported_study
-from tests.workplace import small_cropper, tiny
+from tests.reported import READER, Reported
 
 torch.set_num_threads(1)
 SQUARE = ((300.0, 200.0), (340.0, 200.0), (340.0, 240.0), (300.0, 240.0), (300.0, 200.0))
-
-
-@pytest.fixture(scope="module")
-def cropper() -> Iterator[Cropper]:
-    with small_cropper() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    return tiny(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def reported(tmp_path: Path, cropper: Cropper, model: Installed) -> Iterator[Reported]:
-    with reported_study(tmp_path, cropper, model) as one:
-        yield one
 
 
 def test_a_verdict_becomes_rows_once_however_often_it_comes(reported: Reported) -> None:
@@ -125,9 +103,9 @@ def without_a_time(document: Dataset) -> None:
     del document.VerifyingObserverSequence[0].VerificationDateTime
 
 
-def without_a_region(document: Dataset) -> None:
+def with_a_strange_word(document: Dataset) -> None:
     (group,) = find.groups(document)
-    group.ContentSequence = [item for item in group.ContentSequence if item.ValueType != "SCOORD"]
+    find.below(group, code.AI_ASSESSMENT)[0].ConceptCodeSequence[0].CodeValue = "PERHAPS"
 
 
 def without_an_assessment(document: Dataset) -> None:
@@ -145,7 +123,7 @@ def test_a_document_that_cannot_be_believed_makes_no_row(reported: Reported) -> 
         of_another_patient: "other_patient",
         about_an_unknown_report: "unknown_report",
         without_a_time: "unreadable",
-        without_a_region: "unreadable",
+        with_a_strange_word: "unreadable",
         without_an_assessment: "empty",
         not_verified: "other",
     }

@@ -18,7 +18,7 @@ from models.feature_distance import DISTANCE, FeatureDistance
 from models.weights import VECTORS, load_tensors, save_tensors
 
 Features = npt.NDArray[np.float32]
-_LEAST_VARIANCE = 1e-6  # of the largest: a feature that is constant in training would make every change infinite
+_LEAST_SPREAD = 1e-4  # of the largest: a feature that is constant in training would make every change infinite
 
 
 def fit_distance(fitted: Features, ranked: Features, groups: npt.NDArray[np.int64] | None = None) -> FeatureDistance:
@@ -41,9 +41,12 @@ def fit_distance(fitted: Features, ranked: Features, groups: npt.NDArray[np.int6
     names = np.unique(of)
     means = np.stack([fitted[of == name].mean(axis=0, dtype=np.float64) for name in names])
     centred = fitted - means[np.searchsorted(names, of)]
-    values, vectors = np.linalg.eigh(LedoitWolf(assume_centered=True).fit(centred).covariance_)
-    values = np.maximum(values, _LEAST_VARIANCE * max(float(values.max()), 1e-12))
-    whitening = torch.from_numpy((vectors / np.sqrt(values)).astype(np.float32))
+    spread = centred.std(axis=0)
+    # each feature in its own spread first: shrinking is towards equal variances, and small ones would drown
+    scale = 1 / np.maximum(spread, _LEAST_SPREAD * max(float(spread.max()), 1e-12))
+    values, vectors = np.linalg.eigh(LedoitWolf(assume_centered=True).fit(centred * scale).covariance_)
+    values = np.maximum(values, _LEAST_SPREAD)
+    whitening = torch.from_numpy((scale[:, None] * vectors / np.sqrt(values)).astype(np.float32))
     made = FeatureDistance(torch.from_numpy(means.astype(np.float32)), whitening, torch.zeros(1))
     return replace(made, good=made.distances(torch.from_numpy(ranked)).sort().values)
 

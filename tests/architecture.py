@@ -69,6 +69,7 @@ NOT_PURE = (  # the decoding child and its parent side; the reader, which loads 
     "dicom_ai.crop.child",
     "dicom_ai.crop.cropper",
     "dicom_ai.crop.ocr",
+    "dicom_ai.crop.onnx_runtime",
 )
 TORCH = {"torch", "torchvision", "lightning", "torchmetrics"}
 IMPURE = {

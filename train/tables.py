@@ -143,7 +143,7 @@ class Predictions:
 
     def write(self, file: Path) -> None:
         """As one .npz without pickled objects."""
-        np.savez_compressed(file, **{name: np.asarray(value) for name, value in vars(self).items()})
+        np.savez_compressed(file, **{name: np.asarray(value) for name, value in vars(self).items()})  # type: ignore[arg-type]
 
 
 def read_predictions(file: Path) -> Predictions:

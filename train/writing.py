@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dicom_ai.simulate.lettering import Face, letters
+from train.coding import filmed
 from train.marking import mark
 
 Grey = npt.NDArray[np.uint8]
@@ -34,7 +35,7 @@ class Example:
     truth: Grey
 
 
-def written(picture: Grey, rng: np.random.Generator, *, lines: int, marks: int) -> Example:
+def written(picture: Grey, rng: np.random.Generator, *, lines: int, marks: int, video: float = 0.0) -> Example:
     """Write lines of text and draw marks, then compress now and then.
 
     Args:
@@ -42,6 +43,7 @@ def written(picture: Grey, rng: np.random.Generator, *, lines: int, marks: int) 
         rng: decides everything.
         lines: of text, at most so many.
         marks: likewise.
+        video: share of the pictures that are a frame of a coded clip, 0 to 1.
     """
     out, truth = picture.astype(np.float32), np.zeros_like(picture)
     taken = np.zeros_like(picture)
@@ -57,7 +59,9 @@ def written(picture: Grey, rng: np.random.Generator, *, lines: int, marks: int) 
     shown = np.clip(np.rint(out), 0, 255).astype(np.uint8)
     if rng.random() < 0.15:  # sent by a router, or grabbed, at another size: soft letters
         shown, truth = _softened(shown, truth, float(rng.uniform(0.75, 1.5)))
-    if rng.random() < 0.5:
+    if rng.random() < video:
+        shown = filmed(shown, rng)
+    elif rng.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 97))]
         coded = cv2.imencode(".jpg", shown, quality)[1]
         shown = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.uint8)
@@ -89,16 +93,26 @@ def _write(out: npt.NDArray[np.float32], truth: Grey, taken: Grey, ink: Grey, rn
         out[max(0, y - 2) : y + h + 2, max(0, x - 3) : x + w + 3] = 0
     elif backing < 0.2:
         part[cv2.dilate(ink, np.ones((5, 5), np.uint8)) > 127] = 0
-    solid = ink >= 128
-    contrast = abs(level - float(part[~solid].mean() if (~solid).any() else 0.0))
+    clear = _legible(out[y : y + h, x : x + w], ink, level)
     _burn(out, ink, (x, y), level)
-    is_asked = h >= 9 and (contrast >= 24 or (contrast >= deviation and contrast >= 7))
-    value = TEXT if is_asked else UNSURE
     body = cv2.morphologyEx(np.pad(ink, 16), cv2.MORPH_CLOSE, np.ones((min(31, h), min(31, h)), np.uint8))[
         16:-16, 16:-16
     ]
-    truth[y : y + h, x : x + w][body > 60] = value
+    truth[y : y + h, x : x + w][body > 60] = np.where(clear, TEXT, UNSURE)[body > 60]
     taken[y : y + h, x : x + w] = 1
+
+
+def _legible(part: npt.NDArray[np.float32], ink: Grey, level: float) -> npt.NDArray[np.bool_]:
+    """Where a line can be read by the rule, a letter's width at a time: a line may run from dark tissue into bright."""
+    h, w = ink.shape
+    clear = np.zeros((h, w), np.bool_)
+    for left in range(0, w, h):
+        here = np.s_[:, left : left + h]
+        ground = part[here][ink[here] < 128]
+        if h >= 9 and ground.size:
+            contrast = abs(level - float(ground.mean()))
+            clear[here] = contrast >= 24 or contrast >= max(7.0, float(ground.std()))
+    return clear
 
 
 def _burn(out: npt.NDArray[np.float32], ink: Grey, at: tuple[int, int], level: float) -> None:

@@ -34,8 +34,10 @@ def lettering(planes: Grey, inside: npt.NDArray[np.bool_]) -> Floats:
     Returns:
         float32 (h, w), logits; above 0 more like text than not; -20 where not judged.
     """
-    stored = _weights()
     rows, columns = inside.shape
+    if not inside.any():
+        return np.full((rows, columns), -20, np.float32)
+    stored = _weights()
     first = np.zeros((rows, columns, stored["w0"].shape[1]), np.float32)
     measured = np.asarray(cv2.LUT(planes[inside], _LOG), np.float32)
     first[inside] = np.maximum(measured @ stored["w0"] + stored["b0"], 0)
@@ -56,8 +58,9 @@ def _spread(cells: Floats, weights: Floats, bias: Floats) -> Floats:
     flat, count = framed.reshape(-1, depth), rows * (columns + 2)
     out = np.empty((count, weights.shape[2]), np.float32)
     out[:] = bias
+    step = np.empty_like(out)
     for tap in range(9):
         start = (tap // 3) * (columns + 2) + tap % 3
-        out += flat[start : start + count] @ weights[tap]
+        out += np.matmul(flat[start : start + count], weights[tap], out=step)
     np.maximum(out, 0, out=out)
     return out.reshape(rows, columns + 2, -1)[:, :columns]

@@ -7,7 +7,6 @@ cannot read proves nothing, so it reads a line of its own before the first pictu
 every frame (`text`), and no promise about letters that a person cannot read.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dicom_ai.crop.onnx_runtime import onnx_runtime
 from dicom_ai.crop.tiles import ENLARGED, SIDE, Frame, Source, Tile, tiles
 from dicom_ai.errors import ModelError
 from dicom_ai.kept import Box
@@ -105,12 +105,10 @@ class Reader:
 
 class _Networks:
     def __init__(self, threads: int) -> None:
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: it would make a device id and report
         try:
-            from onnxruntime import disable_telemetry_events
+            onnx_runtime()
             from rapidocr import RapidOCR, main
 
-            disable_telemetry_events()
             folder = main.root_dir / "models"
             names = {
                 "Det.model_path": folder / "PP-OCRv6_det_small.onnx",

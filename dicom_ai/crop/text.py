@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dicom_ai.crop.closer import Blocks, best_of, blocks_above, closer
 from dicom_ai.crop.glyphs import lettering
+from dicom_ai.crop.groups import Group, contrast, groups, merged, touch, with_margin, without_rim
 from dicom_ai.crop.marks import without_marks
 from dicom_ai.crop.overlay import Still
 from dicom_ai.crop.policy import Policy
@@ -23,9 +25,14 @@ from dicom_ai.kept import Box, Mask
 Grey = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-FAINT, WEAK, SURE = 0.0, 0.5, 5.0
+FAINT, WEAK, SURE = 0.0, 0.5, (5.0, 0.0)
 """Logits: cells above the first are joined; a group whose cells add up to the third is a hit; one that reaches the
 second is compared with the words of the header."""
+
+LOOKED_AT, CLEAR = -1.0, (3.0, 3.5)
+"""Logits: where the first look gives more than the first, a closer one follows; a group of that whose cells add up to
+the second and whose clearest cell reaches the third is a hit as well. Of text that the rule calls legible the first
+look alone misses one in a hundred at its own threshold, and next to nothing at this one."""
 
 NEAR = -1.0
 """Logit of cells that belong to a hit they touch when it is painted black."""
@@ -41,18 +48,15 @@ MOST_WRITING, MOST_BLANKED = 0.02, 0.05
 """Shares of the kept area: of one text without any margin, and of everything that is painted black. What needs more
 is a picture with writing on it, and a person should look."""
 
-LEAST_MARGIN = 4
-"""Pixels painted black around the cells of a text, or a quarter of their height: soft edges, what lossy compression
-spreads, strokes that hang below the line; and a cell more on either side, for a letter's rim or a dot."""
-
 LEAST_COLOURED = 12
 """Thin coloured pixels that make a second look, at the colours alone, worth its time."""
 
 _RIM = (11, 11)  # pixels: wider than what the measures reach
-_BROAD = np.ones((15, 15), np.uint8)
 _MOST_MARKED = 200 * 200  # pixels of a part in which marks are looked for
 _MOST_REMEMBERED = 50
 _MOST_WEAK = 3  # groups compared with words: each costs some milliseconds
+_MOST_LOOKED_AT = 24  # blocks of a picture; the clearest first
+_CLEARER = 0.5  # logits by which a block must have become clearer since an earlier frame to be looked at again
 
 
 @dataclass(frozen=True)
@@ -68,14 +72,6 @@ class TextVote:
     blanked: tuple[Box, ...]
     reason: str | None
     seen: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Cells that look like letters, as a box in pixels of the window, and how much they do."""
-
-    box: Box
-    weight: float
 
 
 class TextCheck:
@@ -104,6 +100,7 @@ class TextCheck:
         self._weak: list[tuple[float, Box, Grey]] = []
         self._still = Still()
         self._peak = np.full(self._cells.shape, -20, np.float32)
+        self._looked = best_of(self._peak)
 
     def look(self, frame: npt.NDArray[np.uint8]) -> None:
         """Take in one full frame, uint8 (rows, columns, C), C 1 or 3 (RGB)."""
@@ -138,19 +135,18 @@ class TextCheck:
         if boxes is not None:
             placed = tuple(self._placed(box) for box in boxes)
             return TextVote(placed, None, seen | {"boxes": [list(box) for box in placed]})
-        placed = tuple(self._placed(box) for box in _merged(hits)[:20])
+        placed = tuple(self._placed(box) for box in merged(hits)[:20])
         return TextVote((), "text_on_tissue", seen | {"boxes": [list(box) for box in placed]})
 
     def _blankable(self, hits: list[Box]) -> list[Box] | None:
         """Boxes that cover every hit whole, if all of it stands still, is small and is no word of the header."""
-        near = [group.box for group in _groups(self._peak, NEAR)]
-        tight = _merged([*hits, *(box for box in near if any(_touch(box, hit) for hit in hits))])
+        near = [group.box for group in groups(self._peak, NEAR)]
+        tight = merged([*hits, *(box for box in near if any(touch(box, hit) for hit in hits))])
         if any(
-            self._share(_less_half_a_cell(box)) > MOST_WRITING or not self._still.is_still(box, self._inside)
-            for box in tight
+            self._share(without_rim(box)) > MOST_WRITING or not self._still.is_still(box, self._inside) for box in tight
         ):
             return None
-        boxes = _merged([_with_margin(box, self._inside.shape) for box in tight])
+        boxes = merged([with_margin(box, self._inside.shape) for box in tight])
         is_named = any(likeness(self._still.patch(box), self._words, box[3] - box[1]) >= ALIKE for box in tight)
         return None if is_named or sum(map(self._share, boxes)) > MOST_BLANKED else boxes
 
@@ -168,33 +164,42 @@ class TextCheck:
             self._judge(chroma, is_kept=True)
 
     def _judge(self, grey: Grey, *, is_kept: bool) -> list[Box]:
-        """Groups in one picture of the window; hits and candidates are remembered if it is a frame."""
-        grey = self._within(grey)
-        logits = lettering(planes(grey, self._inside), self._cells)
-        found = []
+        """Hits in one picture of the window; they and candidates are remembered if it is a frame."""
+        grey = within(grey, self._inside, self._nearness)
+        first = lettering(planes(grey, self._inside), self._cells)
+        second = closer(grey, self._unsure(first, is_kept=is_kept))
+        found = self._hits if is_kept else []
         if is_kept:
-            np.maximum(self._peak, logits, out=self._peak)
-        for group in _groups(logits, FAINT):
-            if _contrast(grey, group.box) < FAINTEST:
-                continue
-            if group.weight >= SURE and self._is_mark(grey, group.box):
-                self._marks += is_kept
-            elif group.weight >= SURE:
-                found.append(group.box)
-            elif is_kept and self._words and group.weight >= WEAK and len(self._weak) < _MOST_REMEMBERED:
-                x0, y0, x1, y1 = group.box
-                patch = grey[max(0, y0 - CELL) : y1 + CELL, max(0, x0 - 60) : x1 + 60].copy()
-                self._weak.append((group.weight, group.box, patch))
-        if is_kept:
-            self._hits += found
+            np.maximum(self._peak, cv2.max(first, second), out=self._peak)
+        for looked, sure in ((first, SURE), (second, CLEAR)):
+            for group in groups(looked, FAINT):
+                if contrast(grey, group.box) < FAINTEST:
+                    continue
+                if not _is_hit(group, sure):
+                    if is_kept and looked is first:
+                        self._remember(grey, group)
+                elif self._is_mark(grey, group.box):
+                    self._marks += is_kept
+                else:
+                    found.append(group.box)
         return found
 
-    def _within(self, grey: Grey) -> Grey:
-        """The picture with its own mean values going on outside the kept shape, so that text there casts nothing in."""
-        outside = cv2.blur(cv2.bitwise_and(grey, self._inside), _RIM)
-        filled = np.asarray(cv2.divide(outside, self._nearness, scale=255), np.uint8)
-        cv2.copyTo(grey, self._inside, filled)
-        return filled
+    def _unsure(self, logits: Floats, *, is_kept: bool) -> Blocks:
+        """Where to look closer; what stands still in a clip is looked at once, unless it becomes clearer."""
+        blocks = blocks_above(logits, LOOKED_AT)
+        if is_kept:
+            best = best_of(logits)
+            blocks = [block for block in blocks if best[block] > self._looked[block]]
+            for block in blocks[:_MOST_LOOKED_AT]:
+                self._looked[block] = best[block] + _CLEARER
+        return blocks[:_MOST_LOOKED_AT]
+
+    def _remember(self, grey: Grey, group: Group) -> None:
+        """What may be a word of the header although it does not look like text by itself."""
+        if self._words and group.weight >= WEAK and len(self._weak) < _MOST_REMEMBERED:
+            x0, y0, x1, y1 = group.box
+            patch = grey[max(0, y0 - CELL) : y1 + CELL, max(0, x0 - 60) : x1 + 60].copy()
+            self._weak.append((group.weight, group.box, patch))
 
     def _is_mark(self, grey: Grey, box: Box) -> bool:
         """Whether nothing like text is left there once marks are taken out."""
@@ -207,7 +212,13 @@ class TextCheck:
             return False
         inside = np.ascontiguousarray(self._inside[y0:y1, x0:x1])
         cells = self._cells[y0 // CELL : y1 // CELL, x0 // CELL : x1 // CELL]
-        return all(group.weight < SURE for group in _groups(lettering(planes(left, inside), cells), FAINT))
+        first = lettering(planes(left, inside), cells)
+        second = closer(left, blocks_above(first, LOOKED_AT)[:_MOST_LOOKED_AT])
+        return all(
+            not _is_hit(group, sure)
+            for looked, sure in ((first, SURE), (second, CLEAR))
+            for group in groups(looked, FAINT)
+        )
 
     def _padded(self, part: Grey) -> Grey:
         return np.asarray(cv2.copyMakeBorder(part, 0, self._pad[0], 0, self._pad[1], cv2.BORDER_REPLICATE), np.uint8)
@@ -218,53 +229,19 @@ class TextCheck:
         return max(x, x0 + x), max(y, y0 + y), min(right, x1 + x), min(bottom, y1 + y)
 
 
-def _groups(logits: Floats, least: float) -> list[_Group]:
-    """Cells above `least` that touch, also by a corner."""
-    lit = (logits > least).astype(np.uint8)
-    if not lit.any():
-        return []
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(lit)
-    weights = np.bincount(labels.ravel(), weights=np.where(lit > 0, logits - least, 0).ravel(), minlength=count)
-    groups = []
-    for label in range(1, count):
-        x, y, w, h, _ = (int(value) for value in stats[label])
-        groups.append(_Group((x * CELL, y * CELL, (x + w) * CELL, (y + h) * CELL), float(weights[label])))
-    return groups
+def within(grey: Grey, inside: Grey, nearness: Grey) -> Grey:
+    """The picture with its own mean values going on outside the kept shape, so that text there casts nothing in.
+
+    Args:
+        grey: uint8 (H, W).
+        inside: the kept shape, uint8 (H, W), 255 or 0.
+        nearness: `inside` blurred over 11 pixels.
+    """
+    outside = cv2.blur(cv2.bitwise_and(grey, inside), _RIM)
+    filled = np.asarray(cv2.divide(outside, nearness, scale=255), np.uint8)
+    cv2.copyTo(grey, inside, filled)
+    return filled
 
 
-def _contrast(grey: Grey, box: Box) -> float:
-    """Grey levels by which the strongest twentieth of the pixels stands out from what is around."""
-    x0, y0, x1, y1 = box
-    part = grey[max(0, y0 - CELL) : y1 + CELL, max(0, x0 - CELL) : x1 + CELL]
-    bright, dark = (cv2.morphologyEx(part, way, _BROAD) for way in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
-    return float(max(np.quantile(bright, 0.95), np.quantile(dark, 0.95)))
-
-
-def _less_half_a_cell(box: Box) -> Box:
-    """Cells reach over the letters in them by half a cell on each side, on average."""
-    return box[0] + CELL // 2, box[1] + CELL // 2, box[2] - CELL // 2, box[3] - CELL // 2
-
-
-def _with_margin(box: Box, shape: tuple[int, ...]) -> Box:
-    x0, y0, x1, y1 = box
-    by = max(LEAST_MARGIN, -(-(y1 - y0) // 4))
-    return max(0, x0 - by - CELL), max(0, y0 - by), min(shape[1], x1 + by + CELL), min(shape[0], y1 + by)
-
-
-def _merged(boxes: list[Box]) -> list[Box]:
-    """Boxes that overlap become one."""
-    out: list[Box] = []
-    for box in sorted(set(boxes)):
-        x0, y0, x1, y1 = box
-        while True:
-            beside = next((one for one in out if _touch(one, (x0, y0, x1, y1))), None)
-            if beside is None:
-                break
-            out.remove(beside)
-            x0, y0, x1, y1 = min(x0, beside[0]), min(y0, beside[1]), max(x1, beside[2]), max(y1, beside[3])
-        out.append((x0, y0, x1, y1))
-    return out
-
-
-def _touch(one: Box, other: Box) -> bool:
-    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
+def _is_hit(group: Group, sure: tuple[float, float]) -> bool:
+    return group.weight >= sure[0] and group.best >= sure[1]

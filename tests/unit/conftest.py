@@ -45,3 +45,11 @@ def reported(tmp_path: Path, snapshot: "Snapshot") -> "Iterator[Reported]":
     """A copy of that study for one test, with its PACS up."""
     with snapshot.copy(tmp_path) as one:
         yield one
+
+
+@pytest.fixture
+def prepared(reported: "Reported") -> None:
+    """The engine's tables are in that study's ledger, as commands need them."""
+    from dicom_ai import engine
+
+    engine.prepare(reported.work.settings.database_url)

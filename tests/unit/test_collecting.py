@@ -11,7 +11,6 @@ import pytest
 import torch
 from pydicom.dataset import Dataset
 
-from dicom_ai import engine
 from dicom_ai.archive import association
 from dicom_ai.archive.association import FIND, GET, MOVE
 from dicom_ai.commands import collect as collecting
@@ -29,12 +28,8 @@ from tests.unit.test_verdicts import SQUARE, not_verified, of_another_patient, o
 from tests.workplace import destination
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("prepared")
 PATIENT = Deliver(connect_timeout_s=20, response_timeout_s=30)
-
-
-@pytest.fixture(autouse=True)
-def _engine(reported: Reported) -> None:
-    engine.prepare(reported.work.settings.database_url)
 
 
 def collect(

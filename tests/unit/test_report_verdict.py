@@ -310,8 +310,9 @@ def test_a_uterus_report_is_assessed_alike():
 _SAID = st.sampled_from(["ACCEPTED", "REJECTED", "MODIFIED", None])
 
 
+@pytest.mark.verify
 @seed(20261121)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(_SAID, min_size=5, max_size=5), st.integers(0, 2), st.integers(0, 900))
 def test_whatever_is_said_comes_back_and_nothing_else(words, n_missed, minutes):
     first, last = source(1, frames=30), source(2, frames=30)

@@ -10,7 +10,6 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from sqlalchemy import select
 
-from dicom_ai import engine
 from dicom_ai.commands import recall as recalls
 from dicom_ai.commands import verdict as verdicts
 from dicom_ai.commands.said import Said
@@ -25,12 +24,8 @@ from tests.builders_report import named
 from tests.reported import Reported
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("prepared")
 WHY = "The images are of another patient."
-
-
-@pytest.fixture(autouse=True)
-def _engine(reported: Reported) -> None:
-    engine.prepare(reported.work.settings.database_url)
 
 
 def deliver(one: Reported) -> None:

@@ -102,13 +102,17 @@ class CropWindow:
                 plane[top:bottom, left:right] = 0
 
 
-def kept_mask(outcome: CropOutcome) -> Mask:
+def kept_mask(outcome: CropOutcome, mask: Mask | None = None) -> Mask:
     """Which pixels of the crop are kept: inside `keep` and outside `blanked`; bool (h, w) on the grid of the crop.
+
+    Args:
+        outcome: cropped.
+        mask: bool (rows, columns), `mask_of(outcome.keep)`, if it was made already.
 
     Raises:
         ValueError: nothing was kept.
     """
     window = CropWindow.of(outcome)
-    mask = window.cut(mask_of(outcome.keep, outcome.rows, outcome.columns)).copy()
+    mask = window.cut(mask_of(outcome.keep, outcome.rows, outcome.columns) if mask is None else mask).copy()
     window.blank(mask, outcome.blanked)
     return mask

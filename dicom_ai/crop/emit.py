@@ -9,14 +9,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dicom_ai.kept import Box, CropOutcome, Kept
+from dicom_ai.kept import Box, CropOutcome, Kept, Mask
 from dicom_ai.mapping import CropWindow, kept_mask
 
 
-def kept(frames: Iterable[npt.NDArray[np.uint8]], frame_numbers: Sequence[int], outcome: CropOutcome) -> Kept:
+def kept(
+    frames: Iterable[npt.NDArray[np.uint8]],
+    frame_numbers: Sequence[int],
+    outcome: CropOutcome,
+    mask: Mask | None = None,
+) -> Kept:
     """Copy the pixels whose centre lies inside `outcome.keep` and outside `outcome.blanked`.
 
     Args:
@@ -24,6 +30,7 @@ def kept(frames: Iterable[npt.NDArray[np.uint8]], frame_numbers: Sequence[int], 
             one at a time.
         frame_numbers: one-based, as many as there are frames.
         outcome: status "cropped".
+        mask: bool (H, W), `mask_of(outcome.keep)`, if it was made already.
 
     Returns:
         The kept pixels, cut to `outcome.box`, zero elsewhere.
@@ -34,15 +41,15 @@ def kept(frames: Iterable[npt.NDArray[np.uint8]], frame_numbers: Sequence[int], 
     if outcome.status != "cropped" or outcome.box is None:
         raise ValueError("only a cropped outcome has pixels")
     window = CropWindow.of(outcome)
-    keep = kept_mask(outcome)[..., np.newaxis].astype(np.uint8) * np.uint8(255)
-    out: npt.NDArray[np.uint8] | None = None
+    keep = kept_mask(outcome, mask).view(np.uint8) * np.uint8(255)
+    out, wide = None, keep
     for index, (_, frame) in enumerate(zip(frame_numbers, frames, strict=True)):
         if frame.shape[:2] != (outcome.rows, outcome.columns):
             raise ValueError("a frame differs in size from the outcome")
         if out is None:
             out = np.zeros((len(frame_numbers), *window.size, frame.shape[2]), np.uint8)
-            keep = np.repeat(keep, frame.shape[2], axis=2)  # as wide as a frame: one pass over memory for each
-        np.bitwise_and(window.cut(frame), keep, out=out[index])
+            wide = np.asarray(cv2.merge([keep] * frame.shape[2]), np.uint8).reshape(out.shape[1:])
+        np.bitwise_and(window.cut(frame), wide, out=out[index])
     if out is None:
         raise ValueError("no frame")
     return Kept(out, tuple(frame_numbers), outcome)

@@ -96,7 +96,7 @@ def examine(
         return outcome, None
     check = TextCheck(keep, identity_words(ds))
     source = held.values() if is_small else (frame for _, frame in screens.decoded(numbers))
-    pixels = kept(_watched(source, check), numbers, outcome)
+    pixels = kept(_watched(source, check), numbers, outcome, keep)
     return _without_text(pixels, check, asked.policy)
 
 

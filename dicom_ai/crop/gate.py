@@ -6,6 +6,7 @@ judgement about where the picture is.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -78,15 +79,16 @@ def require_screen(frame: Frame, boxes: Sequence[Box]) -> None:
         UnsupportedPixels: reason "colour_wrong" or "background_not_black".
     """
     grid, step = thinned(frame)
-    brightest = grid.max(axis=2)
+    channels = [np.ascontiguousarray(grid[:, :, channel]) for channel in range(grid.shape[2])]
+    brightest, darkest = reduce(np.maximum, channels), reduce(np.minimum, channels)
     if (brightest <= DARK).mean() < LEAST_DARK:
         is_tinted = spread_of(grid) > TINT
         raise UnsupportedPixels("no black", reason="colour_wrong" if is_tinted else "background_not_black")
     outside = np.ones(brightest.shape, np.bool_)
     for x0, y0, x1, y1 in boxes:
         outside[-(-y0 // step) : -(-y1 // step), -(-x0 // step) : -(-x1 // step)] = False
-    around = grid[outside]
-    if len(around) and (around.min(axis=1) >= WHITE).mean() > MOST_WHITE:
+    around = darkest[outside]
+    if len(around) and (around >= WHITE).mean() > MOST_WHITE:
         raise UnsupportedPixels("a white background", reason="background_not_black")
 
 

@@ -5,7 +5,7 @@ for identity; nothing of the source's own text is ever drawn.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -50,23 +50,28 @@ def place(blocks: Sequence[Block], taken: Mask, letters: int | None = None) -> l
         letters: largest letter size in pixels; None: `letter_size` of the columns.
 
     Returns:
-        For each block its picture uint8 (h, w, 3) and its origin (x, y). A block that fits nowhere comes in its
-        smallest form at the place where it covers least; the caller cuts it.
+        The picture uint8 (h, w, 3) and the origin (x, y) of each block. A block that fits nowhere whole loses chunks,
+        the last one first; of one whose first chunk fits nowhere nothing is drawn: a number cut off by the scan area
+        would read as another number.
     """
     free = ~taken
     placed = []
     for block in blocks:
-        picture, origin = _fitted(block, free, letters or letter_size(taken.shape[1]))
+        shortened = (replace(block, parts=block.parts[:count]) for count in range(len(block.parts), 0, -1))
+        fitted = (_fitted(one, free, letters or letter_size(taken.shape[1])) for one in shortened)
+        found = next((one for one in fitted if one is not None), None)
+        if found is None:
+            continue
+        picture, origin = found
         placed.append((picture, origin))
         x, y = origin
         free[max(0, y - _GAP) : y + picture.shape[0] + _GAP, max(0, x - _GAP) : x + picture.shape[1] + _GAP] = False
     return placed
 
 
-def _fitted(block: Block, free: Mask, letters: int) -> tuple[Picture, tuple[int, int]]:
+def _fitted(block: Block, free: Mask, letters: int) -> tuple[Picture, tuple[int, int]] | None:
     rows, columns = free.shape
     covered = cv2.integral((~free).astype(np.uint8))
-    least: tuple[int, Picture, tuple[int, int]] | None = None
     for size in range(letters, _SMALLEST - 1, -1):
         for lines in range(1, len(block.parts) + 1):
             picture = _drawn(block, size, lines)
@@ -77,11 +82,7 @@ def _fitted(block: Block, free: Mask, letters: int) -> tuple[Picture, tuple[int,
             y, x = np.unravel_index(int(cost.argmin()), cost.shape)
             if cost[y, x] == 0:
                 return picture, (int(x), int(y))
-            if least is None or cost[y, x] < least[0]:
-                least = int(cost[y, x]), picture, (int(x), int(y))
-    if least is None:
-        return _drawn(block, _SMALLEST, len(block.parts))[:rows, :columns], (0, 0)
-    return least[1], least[2]
+    return None
 
 
 def _drawn(block: Block, size: int, lines: int) -> Picture:

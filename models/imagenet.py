@@ -125,7 +125,7 @@ def _read(file: Path, published: tuple[str, ...]) -> tuple[bytes, dict[str, torc
         )
     try:
         loaded = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)  # noqa: TID251 - digest checked
-    except Exception as exc:  # noqa: BLE001 - a damaged file raises this and that; it is refused, whatever it is
+    except Exception as exc:  # a damaged file raises this and that; it is refused, whatever it is
         raise StartRefused(f"{file.name} holds something other than tensors by name") from exc
     if not isinstance(loaded, dict) or not all(isinstance(one, torch.Tensor) for one in loaded.values()):
         raise StartRefused(f"{file.name} holds something other than tensors by name")

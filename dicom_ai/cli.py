@@ -233,7 +233,7 @@ def simulate_pacs(
     port: Annotated[int, typer.Option(min=0, max=65535, help="DICOM port; 0 takes a free one")] = 4242,
     manners: Annotated[
         list[str] | None,
-        typer.Option(help="slow:MS, refuse:SOPCLASS, status:HEX, vanish:S or lose; may be repeated"),
+        typer.Option(help="slow:MS, refuse:SOPCLASS, status:HEX[:SOPCLASS], vanish:S or lose; may be repeated"),
     ] = None,
 ) -> None:
     """Be a PACS that writes down what it receives; one JSON line per object.

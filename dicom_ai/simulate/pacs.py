@@ -48,17 +48,17 @@ class Manners:
         slow_s: seconds before each response.
         refused: SOP classes that are not accepted.
         status: DIMSE status of every response; None: success. A failure keeps nothing.
-        statuses: the same for objects of one SOP class.
         vanish_s: seconds after the start at which it stops listening and drops every association.
         lose: answer success and keep nothing.
+        statuses: SOP class -> DIMSE status of the responses to objects of that class.
     """
 
     slow_s: float = 0.0
     refused: frozenset[str] = frozenset()
     status: int | None = None
-    statuses: Mapping[str, int] = field(default_factory=dict)
     vanish_s: float | None = None
     lose: bool = False
+    statuses: Mapping[str, int] = field(default_factory=dict)
 
 
 def parse_manners(texts: Sequence[str]) -> Manners:
@@ -72,7 +72,7 @@ def parse_manners(texts: Sequence[str]) -> Manners:
 
     Examples:
         >>> parse_manners(["slow:250", "status:A700"])
-        Manners(slow_s=0.25, refused=frozenset(), status=42752, statuses={}, vanish_s=None, lose=False)
+        Manners(slow_s=0.25, refused=frozenset(), status=42752, vanish_s=None, lose=False, statuses={})
     """
     read: dict[str, Any] = {}
     refused: set[str] = set()
@@ -97,8 +97,8 @@ def parse_manners(texts: Sequence[str]) -> Manners:
                     raise ValueError(text)
         except ValueError as exc:
             raise SettingsError(
-                f"{text!r} is no manner; there are slow:MS, refuse:SOPCLASS, status:HEX[:SOPCLASS] (four digits), vanish:S, "
-                "lose"
+                f"{text!r} is no manner; there are slow:MS, refuse:SOPCLASS, status:HEX (four digits), "
+                "status:HEX:SOPCLASS, vanish:S, lose"
             ) from exc
     return Manners(refused=frozenset(refused), statuses=statuses, **read)
 

@@ -9,11 +9,25 @@ def test_manners_are_read():
     assert parse_manners(texts) == Manners(0.25, frozenset({"1.2.3", "1.2.4"}), 0xA700, 1.5, lose=True)
     assert parse_manners([]) == Manners()
     assert parse_manners(["status:0x0111"]).status == 0x0111
+    of_classes = parse_manners(["status:A900:1.2.3", "status:0xC000:1.2.4"])
+    assert of_classes == Manners(statuses={"1.2.3": 0xA900, "1.2.4": 0xC000})
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "rude", "slow", "slow:-1", "slow:nan", "refuse:CT", "status:12345", "status:7", "vanish:soon", "lose:1"],
+    [
+        "",
+        "rude",
+        "slow",
+        "slow:-1",
+        "slow:nan",
+        "refuse:CT",
+        "status:12345",
+        "status:7",
+        "status:A900:CT",
+        "vanish:soon",
+        "lose:1",
+    ],
 )
 def test_a_word_that_is_no_manner_is_named(text):
     with pytest.raises(SettingsError, match="is no manner"):

@@ -1,5 +1,9 @@
 """Make a model: `python -m train fit RECIPE --out DIR`."""
 
+import train.no_network  # noqa: F401 - before libraries that look for a network when imported
+
+# isort: split
+
 import logging
 from pathlib import Path
 from typing import Annotated

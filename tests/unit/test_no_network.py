@@ -42,7 +42,13 @@ def test_a_socket_ends_the_process(words: list[str]) -> None:
     assert "open" not in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], ["promote", "--help"]], ids=" ".join)
+def test_importing_what_trains_opens_no_socket(words: list[str]) -> None:
+    done = watched("train", *words)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.verify
 def test_fit_and_promote_open_no_socket(tmp_path: Path) -> None:
     text = (RECIPES / "demo-lung.toml").read_text(encoding="utf-8")
     for old, new in TINY.items():

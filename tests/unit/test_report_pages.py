@@ -17,10 +17,12 @@ from dicom_ai.report.content import ReportContent
 from dicom_ai.report.header import part10
 from dicom_ai.report.letters import broken, is_drawable, width
 from dicom_ai.report.one_page import words
+from dicom_ai.report.page import lines
 from dicom_ai.report.pages import PAGES, report_page
 from dicom_ai.report.sheet import COLUMNS, ROWS
 from dicom_ai.report.stills import as_taken, frame_of, key_frame_stills, still_uid, variant
 from dicom_ai.report.structured import structured_report
+from dicom_ai.report.summary import summary_of
 from dicom_ai.report.wording import _TEXTS
 from tests.builders_report import lung, skipped, source
 from tests.forms import drawn
@@ -188,3 +190,14 @@ def test_basic_text_is_sound_before_every_judge(language, tmp_path: Path):
         tool(name)
         found = [line for line in findings(name, path) if not ALLOWED.search(line)]
         assert [line for line in found if not line.startswith("W: The VR checker does not support")] == []
+
+
+@pytest.mark.parametrize(("language", "wanted"), [("en", "B-lines on lung ultrasound: Present"), ("zh", "B线: 存在")])
+def test_show_prints_basic_text(language, wanted):
+    header = source(1)
+    content, captures = drawn(lung([header], language), [header])
+    ds = structured_report(content, [header], captures, sop_class=BasicTextSRStorage)
+    said = "\n".join(lines(summary_of(ds)))
+    assert wanted in said
+    assert "93.12 %" in said
+    assert "PID-1" not in said

@@ -4,6 +4,7 @@ Nothing is decoded here; every file is read once for its digest. What this is no
 """
 
 import hashlib
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from dicom_ai.crop.catalogue import published
+from dicom_ai.crop.export.pseudonym import Pseudonyms, device
 from dicom_ai.errors import InputError
 from dicom_ai.headers import header
 from dicom_ai.store.files import part10_digest
@@ -129,21 +131,26 @@ def _known(made: Unit, origin: str, patient: str, rules: Rules) -> Unit:
 def _of_dicom(made: Unit, paths: tuple[Path, ...], told: Told, rules: Rules) -> Unit:
     made = replace(made, is_dicom=True)
     try:
-        ds = header(paths[0])
+        ds = _header(paths[0])
         origin = part10_digest(paths[0].read_bytes())
         patient = told.patient or str(ds.get("PatientID") or "")
-        device, probe = _device(ds), _probe(ds)
+        named, probe = _device(ds, rules.key), _probe(ds)
     except (InputError, ValueError, TypeError, AttributeError):
         return replace(made, reason="unreadable")
     known = _known(made, origin, patient, rules)
-    return replace(known, device=made.device or device, probe=made.probe or probe)
+    return replace(known, device=made.device or named, probe=made.probe or probe)
 
 
-def _device(ds: Dataset) -> str:
-    """Maker and model as the published list of layouts writes them; whatever else stands there might name somebody."""
-    said = " ".join(str(ds.get(keyword) or "").strip() for keyword in ("Manufacturer", "ManufacturerModelName"))
-    known = {f"{one.manufacturer} {one.model}" for one in published()}
-    return next((one for one in sorted(known) if one.casefold() == said.casefold()), "")
+def _header(path: Path) -> Dataset:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # warnings quote element values
+        return header(path)
+
+
+def _device(ds: Dataset, key: bytes) -> str:
+    """Maker and model as the published list of layouts writes them; of others a keyed name, by which devices group."""
+    known = frozenset((one.manufacturer, one.model) for one in published())
+    return " ".join(part for part in device(ds, Pseudonyms(key.hex()), known).values() if part)
 
 
 def _probe(ds: Dataset) -> str:

@@ -24,7 +24,7 @@ SCHEMA_VERSION = 1
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 By = Literal["patient", "image"]
-Fold = Mapping[str, tuple[str, ...]]
+Fold = Mapping[Part, tuple[str, ...]]
 """Part -> members: clip ids, or `id#n` for the n-th frame (one-based) of a clip where single images are divided."""
 
 
@@ -187,7 +187,7 @@ def _images(made: DataSet) -> list[_Unit]:
 
 
 def _by_shares(units: Sequence[_Unit], shares: tuple[float, ...], seed: int) -> Fold:
-    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    parts: dict[Part, list[str]] = {part: [] for part in PARTS}
     for unit in units:
         parts[PARTS[place(unit.name, shares, seed)]] += unit.members
     return {part: tuple(sorted(members)) for part, members in parts.items()}

@@ -1,5 +1,6 @@
 """`python -m train collect`: archives and folders of pictures to a data set."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -56,6 +57,7 @@ def command(
     --classes a_line=a_lines,none=none --asked lung-public
     """
     console = Console(stderr=True)
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it warns of quotes element values
     try:
         if task not in CLASS_IDS:
             raise LabelsError(f"no task {task!r}; there are: {', '.join(CLASS_IDS)}")

@@ -21,6 +21,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
+from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from dicom_ai.commands import pixelmed
 from dicom_ai.commands.offline_crop import files_of
@@ -37,6 +38,7 @@ OURS = "points"
 
 _OPTIONS = {"dciodvfy": ["-new"], "dsrdump": []}
 _LIMIT_S = 60.0
+_TEMPLATES = {*SR_CLASSES, KeyObjectSelectionDocumentStorage}  # classes whose templates PixelMed knows of ours
 _REPORTS = "1.2.840.10008.5.1.4.1.1.88."
 _ERROR, _WARNING = ("Error", "E:", "F:"), ("Warning", "W:")
 _NAMES = re.compile(r"<(?:/[^<>]*|[A-Za-z]+)>")  # an attribute's path, or the name of a module, element or entity
@@ -156,7 +158,7 @@ def _rows(files: Sequence[Path], *, with_values: bool, without: frozenset[str]) 
 def _questions(classes: Mapping[Path, str | None]) -> list[tuple[str, Path]]:
     asked = [("dciodvfy", file) for file, sop_class in classes.items() if sop_class is not None]
     asked += [("dsrdump", file) for file, sop_class in classes.items() if (sop_class or "").startswith(_REPORTS)]
-    return asked + [("pixelmed", file) for file, sop_class in classes.items() if sop_class in SR_CLASSES]
+    return asked + [("pixelmed", file) for file, sop_class in classes.items() if sop_class in _TEMPLATES]
 
 
 def _points(files: Sequence[Path]) -> Iterator[dict[str, Any]]:

@@ -182,6 +182,23 @@ def test_a_late_still_makes_a_report_that_names_the_one_it_replaces(sent: Sent, 
     assert "Images analysed: 4 of 4" in texts_of(path)["dsrdump"], "a revision is over all objects of the study"
 
 
+def test_our_own_results_come_back_and_nothing_is_made_of_them(sent: Sent) -> None:
+    """A PACS that routes everything it holds sends our results back as well: the loop ends here."""
+    ours = [dcmread(BytesIO(content)) for task in TASKS for content in sent.results(task)]
+    assert {ds.Modality for ds in ours} == {"SR", "OT"}
+
+    def made() -> list[tuple]:
+        return sent.service.select("SELECT (SELECT count(*) FROM analyses), (SELECT count(*) FROM sets)")
+
+    before = made()
+    assert send(sent, *ours) == [], "Orthanc holds nothing that it did not hold"
+    assert made() == before
+    states = sent.service.select("SELECT DISTINCT state, reason FROM objects WHERE reason IS NOT NULL")
+    kept = {uid for (uid,) in sent.service.select("SELECT sop_uid FROM objects WHERE state = 'forwarded-only'")}
+    assert {str(ds.SOPInstanceUID) for ds in ours} <= kept
+    assert {reason for _, reason in states} <= {"own_result", "not_ultrasound"}
+
+
 def test_an_object_of_another_class_is_forwarded_and_never_analysed(sent: Sent, tmp_path: Path) -> None:
     scan = stored(tmp_path, 1, sop_class=CTImageStorage, study=9)
     ((content, ds),) = send(sent, dcmread(scan.path))

@@ -11,14 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicom_ai.commands import pixelmed
 from dicom_ai.commands.validate import findings
+from dicom_ai.instance import Instance
 from dicom_ai.report import code
 from dicom_ai.report.checklist import items
+from dicom_ai.report.checklist.judge import complaints, set_complaints
 from dicom_ai.report.header import code_item, part10
+from dicom_ai.report.rejection import Recall, rejection_note
 from dicom_ai.report.structured import SR_CLASSES
+from tests.judges import ASSESSED, verdict_on
 from tests.results_set import ResultSet, result_set
 from tests.unit.test_report_validators import ENTITY
 
@@ -42,6 +47,58 @@ def test_pixelmed_finds_nothing_in_three_reports(kind, frames, language, sop_cla
     installed("pixelmed")
     made = result_set(kind, frames, language=language, sop_class=sop_class)
     assert findings("pixelmed", written(made.report, tmp_path)) == []
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("verdict", "sop_class"), list(zip(("ACCEPTED", "MODIFIED", "REJECTED"), SR_CLASSES, strict=True))
+)
+def test_pixelmed_finds_nothing_in_a_verdict_but_the_readers_word(verdict, sop_class, language, tmp_path):
+    installed("pixelmed")
+    made = result_set("lung", 4, language=language, sop_class=sop_class)
+    document = verdict_on(made.report, verdict, "lung-signs")
+    assert document is not None
+    found = findings("pixelmed", written(document, tmp_path))
+    assert [line for line in found if not ASSESSED.search(line)] == []
+    assert found, "were the word in the template, nothing would have to be allowed"
+    assert [complaint.line() for complaint in complaints(document, made.all)] == []
+
+
+def taken_back(made: ResultSet, language: str = "en") -> Dataset:
+    recall = Recall("Muster^Doktor", "Of another patient.", "2026-01-05T09:00:00", language)
+    return rejection_note([made.report, *made.captures], recall, namespace="site")
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_pixelmed_finds_nothing_in_a_note_that_takes_results_back(language, tmp_path):
+    installed("pixelmed")
+    assert findings("pixelmed", written(taken_back(result_set(), language), tmp_path)) == []
+
+
+@pytest.mark.verify
+def test_pixelmed_notices_a_purpose_of_reference_in_a_note(tmp_path):
+    installed("pixelmed")
+    note = taken_back(result_set())
+    for item in note.ContentSequence:
+        if "ReferencedSOPSequence" in item:
+            item.ConceptNameCodeSequence = [code_item(code.SOURCE)]
+    assert errors("pixelmed", written(note, tmp_path))
+
+
+def test_everything_of_ours_is_refused_by_our_own_receiver(tmp_path):
+    """Reports in each class, captures of stills and clips, verdicts and notes, as they come from their files."""
+    still, clip = result_set(), result_set(frames=4)
+    documents = [result_set(sop_class=one).report for one in SR_CLASSES]
+    verdict = verdict_on(still.report, "ACCEPTED", "lung-signs")
+    assert verdict is not None
+    ours = [*documents, *still.captures, *clip.captures, verdict, taken_back(still)]
+    for number, ds in enumerate(ours):
+        back = dcmread(written(ds, tmp_path, str(number)), stop_before_pixels=True)
+        instance = Instance.of(back, back.file_meta.TransferSyntaxUID)
+        assert not instance.is_ultrasound or instance.is_own_result
+        assert instance.barred in {"not_ultrasound", "own_result"}
 
 
 @pytest.mark.parametrize(("kind", "frames"), [("lung", 1), ("lung", 4), ("uterus", 1)])
@@ -159,7 +216,10 @@ def other_patient_in_the_capture(made: ResultSet) -> None:
 
 @pytest.mark.parametrize(
     "defect",
-    [birth_time_in_the_report_only, other_patient_in_the_capture],
+    [
+        birth_time_in_the_report_only,
+        other_patient_in_the_capture,
+    ],
     ids=lambda value: value.__name__,
 )
 def test_dcentvfy_notices_what_does_not_fit_together(defect, tmp_path):
@@ -170,6 +230,17 @@ def test_dcentvfy_notices_what_does_not_fit_together(defect, tmp_path):
     folder = tmp_path / "broken"
     folder.mkdir()
     assert len(findings("dcentvfy", *files(made, folder))) > len(before)
+
+
+@pytest.mark.parametrize("gone", ["sources", "captures"])
+def test_dcentvfy_and_our_own_list_notice_a_reference_to_what_is_not_there(gone, tmp_path):
+    made = copy.deepcopy(result_set())
+    getattr(made, gone).pop()
+    assert 5 in {complaint.point for complaint in set_complaints(made.all)}
+    installed("dcentvfy")
+    if b"SOPInstanceUID that was referenced" not in Path(shutil.which("dcentvfy") or "").read_bytes():
+        pytest.skip("our own list alone: this dcentvfy looks for no references (dicom3tools of 2026 does)")
+    assert any("Missing SOPInstanceUID" in line for line in errors("dcentvfy", *files(made, tmp_path)))
 
 
 def shown(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Points 4 and 6: the document as people and viewers read it. What this is not: numbers, places or codes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pydicom.dataset import Dataset
 
@@ -44,8 +44,13 @@ def _answered(stated: dict[str, str]) -> Iterator[Complaint]:
             yield Complaint(4, "a class is neither Present nor Absent nor Indeterminate")
 
 
-def viewable(report: Dataset) -> Iterator[Complaint]:
-    """Point 6: what viewers read without looking whether it is there."""
+def viewable(report: Dataset, others: Mapping[str, Dataset]) -> Iterator[Complaint]:
+    """Point 6: what viewers read without looking whether it is there.
+
+    Args:
+        report: the document.
+        others: data sets by SOP Instance UID; sources among them say how many frames they have.
+    """
     if items.name(report) != code.REPORT_TITLE.value:
         yield Complaint(6, "the root is not an Imaging Measurement Report")
     for item in items.walk(report):
@@ -56,14 +61,14 @@ def viewable(report: Dataset) -> Iterator[Complaint]:
         yield Complaint(6, "the image library is absent or its first group is empty")
     seen: set[str] = set()
     for number, group in enumerate(items.groups(report), 1):
-        yield from _group(group, number, listed)
+        yield from _group(group, number, listed, others)
         for item in items.named(group, items.TRACKING_UID):
             if str(item.get("UID")) in seen:
                 yield Complaint(6, f"group {number} shares its tracking UID with another group")
             seen.add(str(item.get("UID")))
 
 
-def _group(group: Dataset, number: int, listed: set[str]) -> Iterator[Complaint]:
+def _group(group: Dataset, number: int, listed: set[str], others: Mapping[str, Dataset]) -> Iterator[Complaint]:
     for wanted in (items.TRACKING_IDENTIFIER, items.TRACKING_UID):
         if len(items.named(group, wanted)) != 1:
             yield Complaint(6, f"group {number} has not exactly one tracking identifier and one tracking UID")
@@ -73,7 +78,9 @@ def _group(group: Dataset, number: int, listed: set[str]) -> Iterator[Complaint]
         return
     if place.image not in listed:
         yield Complaint(6, f"group {number} is about an image that the first group of the library does not list")
-    if (place.frame is not None) != _is_clip(group):
+    # A clip of one frame needs no number: the reference applies to all frames (PS3.3 C.17.3, Table 10-3).
+    has_one = place.image in others and int(others[place.image].get("NumberOfFrames") or 1) == 1
+    if (place.frame is not None) != _is_clip(group) and not (place.frame is None and has_one):
         yield Complaint(6, f"group {number} names a frame of a still, or none of a clip")
 
 

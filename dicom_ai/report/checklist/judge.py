@@ -38,7 +38,7 @@ def complaints(ds: Dataset, among: Sequence[Dataset] = ()) -> list[Complaint]:
     if ds.get("SOPClassUID") in DOCUMENTS:
         looks += [
             (4, lambda: tree.readable(ds)),
-            (6, lambda: tree.viewable(ds)),
+            (6, lambda: tree.viewable(ds, others)),
             (7, lambda: places.placed(ds, others)),
             (8, lambda: numbers.counted(ds)),
             (11, lambda: flags.flagged(ds, others)),

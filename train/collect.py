@@ -168,7 +168,7 @@ def held(out: Path) -> Iterator[None]:
 
 
 def clear_work(out: Path) -> None:
-    """Remove finished work that the data set now holds."""
+    """Remove finished work, with which the next run over the same files would take seconds."""
     for folder in out.glob("work-*"):
         shutil.rmtree(folder)
 

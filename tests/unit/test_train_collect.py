@@ -301,7 +301,7 @@ class TestCommand:
         out = tmp_path / "set"
         said = self.run(f"ours={folder}", "--out", str(out), "--task", TASK, "--classes", "none=none", "--json",
                         "--key", str(tmp_path / "k"), "--cropped-by", "publisher", "--size", "64", "--frames", "2",
-                        "--sheets", str(tmp_path / "sheets"))  # fmt: skip
+                        "--sheets", str(tmp_path / "sheets"), "--tidy")  # fmt: skip
         assert said.exit_code == 0, said.output
         rows = [json.loads(line) for line in io.StringIO(said.stdout) if line.startswith("{")]
         assert [one["row"] for one in rows] == ["left_out"] * 6 + ["data_set"]

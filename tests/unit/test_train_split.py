@@ -1,6 +1,7 @@
 """Splits: what stays together, what never moves, what a file proves."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,6 @@ def test_folds_are_balanced_by_classes():
     for patient in range(50):
         kind = {name: float(name == ("a_lines" if patient < 10 else "b_lines")) for name in names}
         clips += [*data_set(NOWHERE, [f"{patient:032x}"], labels=kind).clips]
-    from dataclasses import replace
-
     made = data_set(NOWHERE, ["0"])
     made = replace(made, clips=tuple(replace(c, id=f"{n:024x}", first=2 * n) for n, c in enumerate(clips)))
     few = {clip.id for clip in made.clips if clip.labels["a_lines"]}

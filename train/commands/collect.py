@@ -46,6 +46,7 @@ def command(
     harmless_names: Annotated[
         bool, typer.Option("--harmless-names", help="File names name nobody: keep them.")
     ] = False,
+    tidy: Annotated[bool, typer.Option("--tidy", help="Remove finished work: the next run begins anew.")] = False,
     settings: Annotated[Path | None, typer.Option(help="Settings of the service, for its crop.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output.")] = False,
 ) -> None:
@@ -67,6 +68,8 @@ def command(
         wanted = Wanted(out, Sizes(size, frames), cropped_by or "", ids, reading)
         rules = Rules(site_key(key, out), reading, is_harmless=harmless_names)
         made, gone = _collected(_sources(sources, labels), wanted, rules, read_settings(settings))
+        if tidy:
+            clear_work(out)
         drawn = draw_sheets(sheets, made, gone) if sheets else []
     except (ValueError, SettingsError, OSError) as exc:
         console.print(f"[red]{exc}[/red]", highlight=False)
@@ -83,7 +86,6 @@ def _collected(
             raise ValueError("say with --cropped-by who cropped the pictures; screens belong in as DICOM objects")
         bench = Bench(wanted.out, wanted.sizes, cropper, wanted.looked_at)
         made, gone = collect(units, wanted, bench, _watched(units))
-        clear_work(wanted.out)
     return made, gone
 
 

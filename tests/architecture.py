@@ -93,6 +93,7 @@ OPTIONS_ARE_PARAMETERS = (
     "dicom_ai.cli_verdict",
     "train.__main__",
     "train.commands.collect",
+    "train.commands.evaluate",
     "train.commands.promote",
     "train.commands.split",
 )  # Typer: one parameter per command line option

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from train.commands import collect, keys, promote, split
+from train.commands import collect, evaluate, keys, promote, split
 from train.fit import Run, fit
 from train.model_folder import write_folder
 from train.recipe import read_recipe, recipes
@@ -32,6 +32,7 @@ def _commands() -> None:
 
 app.command("collect")(collect.command)
 app.command("split")(split.command)
+app.command("evaluate")(evaluate.command)
 app.command("promote")(promote.command)
 app.add_typer(keys.keys_app, name="keys")
 

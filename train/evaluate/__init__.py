@@ -1,0 +1,1 @@
+"""Predictions to a report: how good a network is, how sure that is, and where it fails."""

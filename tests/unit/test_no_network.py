@@ -24,7 +24,7 @@ TINY = {  # of the shipped recipe: what makes it small
 def watched(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """The module in a process that may open no socket of an internet family."""
     command = [sys.executable, "-m", "tests.no_network", *words]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=280)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=1500)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,6 +49,7 @@ def test_importing_what_trains_opens_no_socket(words: list[str]) -> None:
 
 
 @pytest.mark.verify
+@pytest.mark.timeout(1800)  # it also measures the figures of the card
 def test_fit_and_promote_open_no_socket(tmp_path: Path) -> None:
     text = (RECIPES / "demo-lung.toml").read_text(encoding="utf-8")
     for old, new in TINY.items():

@@ -167,7 +167,7 @@ class TextCheck:
         """Hits in one picture of the window; they and candidates are remembered if it is a frame."""
         grey = within(grey, self._inside, self._nearness)
         first = lettering(planes(grey, self._inside), self._cells)
-        second = closer(grey, self._unsure(first, is_kept=is_kept))
+        second = closer(grey, self._unsure(first) if is_kept else [])  # it knows frames, not means of many
         found = self._hits if is_kept else []
         if is_kept:
             np.maximum(self._peak, cv2.max(first, second), out=self._peak)
@@ -184,14 +184,12 @@ class TextCheck:
                     found.append(group.box)
         return found
 
-    def _unsure(self, logits: Floats, *, is_kept: bool) -> Blocks:
+    def _unsure(self, logits: Floats) -> Blocks:
         """Where to look closer; what stands still in a clip is looked at once, unless it becomes clearer."""
-        blocks = blocks_above(logits, LOOKED_AT)
-        if is_kept:
-            best = best_of(logits)
-            blocks = [block for block in blocks if best[block] > self._looked[block]]
-            for block in blocks[:_MOST_LOOKED_AT]:
-                self._looked[block] = best[block] + _CLEARER
+        best = best_of(logits)
+        blocks = [block for block in blocks_above(logits, LOOKED_AT) if best[block] > self._looked[block]]
+        for block in blocks[:_MOST_LOOKED_AT]:
+            self._looked[block] = best[block] + _CLEARER
         return blocks[:_MOST_LOOKED_AT]
 
     def _remember(self, grey: Grey, group: Group) -> None:

@@ -51,7 +51,7 @@ def command(
         style = Style(cast("Language", language), chance, _looks(found, data))
         page = page_of(report, told, style)
     except (ValueError, OSError, DicomAIError) as exc:
-        Console(stderr=True).print(str(exc), style="red", highlight=False, markup=False)
+        Console(stderr=True).print(str(exc), style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(2) from exc
     out.mkdir(parents=True, exist_ok=True)
     for name, content in ((REPORT, json.dumps(report, indent=1, allow_nan=False) + "\n"), (PAGE, page)):

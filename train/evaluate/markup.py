@@ -8,12 +8,12 @@ from train.evaluate.words import Language, word
 
 STYLE = """
 body { font: 15px/1.5 system-ui, "Noto Sans CJK SC", "WenQuanYi Micro Hei", sans-serif; margin: 2rem auto;
-       max-width: 72rem; padding: 0 1rem; color: #1a1a1a; background: #fff; }
+       max-width: 84rem; padding: 0 1rem; color: #1a1a1a; background: #fff; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.3rem; margin-top: 2.5rem; border-top: 2px solid #ddd; padding-top: 1rem; }
 h3 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
 table { border-collapse: collapse; margin: .4rem 0 1rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } thead th { border-bottom: 2px solid #888; }
+th, td { padding: .25rem .55rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; } thead th { border-bottom: 2px solid #888; white-space: normal; }
 small { color: #666; } td small { display: block; } .note { color: #555; } .warn { color: #a33; font-weight: 600; }
 .wide { overflow-x: auto; } img { max-width: 100%; } .maps { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { margin: 0; width: 24rem; } figcaption { font-size: .85rem; color: #444; }

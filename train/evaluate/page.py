@@ -64,7 +64,7 @@ def _run(one: Told, style: Style) -> str:
 
 def _decided(decision: Mapping[str, Any], said: Language) -> str:
     thresholds = ", ".join(f"{name} {value:g}" for name, value in decision["thresholds"].items())
-    return note(sentence("decided", said, by=decision["stated_by"], thresholds=thresholds,
+    return note(sentence("decided", said, by=word(decision["stated_by"], said), thresholds=thresholds,
                          pooling=decision["frame_to_clip"]))  # fmt: skip
 
 

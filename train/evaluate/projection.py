@@ -28,6 +28,7 @@ def projection(told: Predictions, seed: int) -> Projection | None:
     Van der Maaten and Hinton, J Mach Learn Res 2008;9:2579-2605.
     """
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     folds, counts = np.unique(told.fold, return_counts=True)
     fold = int(folds[counts.argmax()])
@@ -40,7 +41,8 @@ def projection(told: Predictions, seed: int) -> Projection | None:
     if not np.isfinite(features).all() or not features.std(axis=0).any():
         return None
     perplexity = min(30.0, (len(rows) - 1) / 4)
-    places = TSNE(perplexity=perplexity, init="pca", random_state=seed, learning_rate="auto").fit_transform(features)
+    with threadpool_limits(1):  # threads that wait for one another cost more than they bring, and change the sums
+        places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
     return Projection(np.asarray(places, float), [_name(told, row) for row in rows.tolist()], fold)
 
 

@@ -104,7 +104,7 @@ def _decision(run: Run) -> dict[str, Any]:
     return {
         "thresholds": dict(zip(rules.class_ids, rules.thresholds, strict=True)), "head": rules.head,
         "frame_to_clip": rules.frame_to_clip, "temperature": run.temperature,
-        "stated_by": "card" if run.card is not None else "default",
+        "stated_by": "of_card" if run.card is not None else "default",
     }  # fmt: skip
 
 

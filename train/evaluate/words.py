@@ -49,6 +49,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "before": ("before", "校准前"),
     "after": ("after", "校准后"),
     "card": ("card's", "模型卡"),
+    "default": ("without a card", "无模型卡"),
+    "of_card": ("of the card", "来自模型卡"),
     "ece": ("calibration error", "校准误差"),
     "brier": ("Brier score", "Brier 分数"),
     "nll": ("cross-entropy", "交叉熵"),
@@ -73,8 +75,7 @@ _ENGLISH: dict[str, str] = {
     "{level} % interval over {resamples} resamples of patients (seed {seed}). A class with fewer than {fewest} "
     "patients who show it, or fewer than {fewest} asked who do not, is not estimable; it stands with patients who "
     "show it / patients asked, and is left out of means. Labels that nobody asked about are left out everywhere.",
-    "decided": "Called present by the {by}'s thresholds: {thresholds}; frames become a clip by {pooling}; no picture "
-    "is turned away here.",
+    "decided": "Thresholds ({by}): {thresholds}; frames become a clip by {pooling}; no picture is turned away here.",
     "rows": "Rows truth, columns prediction; {n} of {total} with exactly one class.",
     "means": "Means over: {classes}.",
     "not_ours": "Other images and other patients: beside ours for orientation, not for comparison.",
@@ -89,7 +90,7 @@ _CHINESE: dict[str, str] = {
     "rule": "除 kappa、校准误差、Brier 分数和交叉熵外，数值均为百分数；括号内为按患者重抽样 {resamples} 次"
     "（种子 {seed}）的 {level}% 区间。阳性患者或（已询问的）阴性患者少于 {fewest} 人的类别无法估计，"
     "只列出阳性患者数/已询问患者数，且不计入均值。未询问的标签一律不计。",
-    "decided": "判为阳性的阈值（{by}）：{thresholds}；由帧到片段的规则：{pooling}；此处不拒判任何图像。",
+    "decided": "阈值（{by}）：{thresholds}；由帧到片段的规则：{pooling}；此处不拒判任何图像。",
     "rows": "行为真实类别，列为预测类别；{total} 个中有 {n} 个恰好一类。",
     "means": "均值所含类别：{classes}。",
     "not_ours": "图像与患者均不同：仅供参照，不可直接比较。",

@@ -127,11 +127,28 @@ def mask_of(polygons: Iterable[Polygon], rows: int, columns: int) -> Mask:
     Returns:
         bool (rows, columns).
     """
-    masks = [_mask_of_one(polygon, rows, columns) for polygon in polygons]
-    return masks[0] if len(masks) == 1 else np.logical_or.reduce([np.zeros((rows, columns), np.bool_), *masks])
+    mask = np.zeros((rows, columns), np.bool_)
+    flat = mask.reshape(-1)
+    for polygon in polygons:
+        _, begin, end = _runs(polygon, rows, columns)
+        for first, after in zip(begin.tolist(), end.tolist(), strict=True):
+            flat[first:after] = True
+    return mask
 
 
-def _mask_of_one(polygon: Polygon, rows: int, columns: int) -> Mask:
+def box_within(polygons: Iterable[Polygon], rows: int, columns: int) -> Box | None:
+    """The tight half-open box x0, y0, x1, y1 of `mask_of` the same, without making it; None when nothing is inside."""
+    runs = [_runs(polygon, rows, columns) for polygon in polygons]
+    row, begin, end = (np.concatenate(part) for part in zip(*runs, strict=True)) if runs else _NOTHING
+    row, begin, end = (part[begin < end] for part in (row, begin, end))
+    if not len(row):
+        return None
+    before = row * columns
+    return int((begin - before).min()), int(row.min()), int((end - before).max()), int(row.max()) + 1
+
+
+def _runs(polygon: Polygon, rows: int, columns: int) -> tuple[Index, Index, Index]:
+    """What lies inside, as runs along the rows: the row of each, and its half-open ends in the raveled frame."""
     points = np.array(polygon, np.float64)
     upper, lower = points, np.roll(points, -1, axis=0)
     is_up = (upper[:, 1] > lower[:, 1])[:, np.newaxis]  # both directions cross the same centre lines
@@ -145,25 +162,10 @@ def _mask_of_one(polygon: Polygon, rows: int, columns: int) -> Mask:
     (ax, ay), (bx, by) = upper[edge].T, lower[edge].T
     xs = ax + (crossed + 0.5 - ay) * ((bx - ax) / (by - ay))
     starts = np.clip(np.ceil(xs - 0.5), 0, columns).astype(np.intp)
-    mask = np.zeros((rows, columns), np.bool_)
-    order = np.lexsort((starts, crossed))
-    starts, crossed = starts[order], crossed[order]
     # every row is crossed an even number of times: what lies between the first and second crossing is inside, and so on
-    begin, end, row = starts[::2], starts[1::2], crossed[::2]
-    nth = np.arange(len(row)) - np.searchsorted(row, row)
-    small = np.min_scalar_type(columns)
-    for turn in range(nth.max(initial=-1) + 1):
-        _fill(mask, row[nth == turn], begin[nth == turn], end[nth == turn], small)
-    return mask
+    places = np.sort(crossed * (columns + 1) + starts)  # a run may end behind the last column
+    row = places[::2] // (columns + 1)
+    return row, places[::2] - row, places[1::2] - row
 
 
-def _fill(mask: Mask, rows: Index, begin: Index, end: Index, small: np.dtype[np.generic]) -> None:
-    """Set begin <= x < end in rows, ascending and each once."""
-    top, bottom, left, right = rows[0], rows[-1] + 1, begin.min(), end.max()
-    x = np.arange(left, right).astype(small)
-    first, width = begin.astype(small)[:, np.newaxis], (end - begin).astype(small)[:, np.newaxis]
-    inside = (x - first) < width  # unsigned: what lies before the first wraps round and is large
-    if bottom - top == len(rows):
-        mask[top:bottom, left:right] |= inside
-    else:
-        mask[rows, left:right] |= inside
+_NOTHING = (np.zeros(0, np.intp),) * 3

@@ -26,7 +26,7 @@ from dicom_ai.crop.fit import Asked
 from dicom_ai.crop.polygon import box_of, polygons_of
 from dicom_ai.crop.region import RegionVote
 from dicom_ai.crop.support import Support
-from dicom_ai.kept import Box, CropOutcome, Mask, Polygon, mask_of
+from dicom_ai.kept import Box, CropOutcome, Mask, Polygon, box_within, mask_of
 
 LEAST_INSIDE = 0.90
 """Of the picture found must lie inside the stated region, or inside a published layout. A picture that sticks out
@@ -125,7 +125,7 @@ def decide(
         return case.refused(vote.reason or "no_picture")
     stated = _stated(case)
     if support is None:
-        return _kept(case, stated, np.ones(size, np.bool_))
+        return _kept(case, stated, np.ones(size, np.bool_) if case.known is None else case.known)
     picture = mask_of(support.polygons, *size)
     case.said = _said(support, picture, stated, single)
     return _agreed(case, stated, picture)
@@ -184,21 +184,24 @@ def _is_well_in(point: Asked, box: Box) -> bool:
 
 
 def _agreed(case: _Case, stated: Sequence[Box], picture: Mask) -> CropOutcome:
-    said = case.said or {}
-    layout = case.known
+    said, layout, allowed = case.said or {}, case.known, picture
     if layout is not None:
-        stray = _count(picture & ~layout) / max(1, _count(picture))
-        alike = _count(picture & layout) / max(1, _count(picture | layout))
+        allowed = picture & layout
+        found, common = _count(picture), _count(allowed)
+        stray = (found - common) / max(1, found)
+        alike = common / max(1, found + _count(layout) - common)
         said |= {"stray": round(stray, 3), "alike": round(alike, 3)}
         if stray > (MOST_STRAY if case.is_approved else 1 - LEAST_INSIDE):
             return case.refused("layout_disagrees")
     reason = _disagreement(said)
     if case.vote.reason is not None:
         is_enough = reason is None and said["alike"] >= LEAST_ALIKE
-        return _kept(case, stated, picture) if is_enough else case.refused(case.vote.reason)
-    if reason is not None and not (case.is_approved and said["steady"] >= LEAST_STEADY):
+        return _kept(case, stated, allowed) if is_enough else case.refused(case.vote.reason)
+    if reason is None:
+        return _kept(case, stated, allowed)
+    if layout is None or not case.is_approved or said["steady"] < LEAST_STEADY:
         return case.refused(reason)
-    return _kept(case, stated, picture if reason is None else np.ones_like(picture))
+    return _kept(case, stated, layout)
 
 
 def _disagreement(said: dict[str, Any]) -> str | None:
@@ -215,16 +218,14 @@ def _disagreement(said: dict[str, Any]) -> str | None:
     return None if is_agreed else "witnesses_disagree"
 
 
-def _kept(case: _Case, stated: Sequence[Box], picture: Mask) -> CropOutcome:
-    """What every witness allows, less the margin."""
-    if case.known is not None:
-        picture = picture & case.known
+def _kept(case: _Case, stated: Sequence[Box], allowed: Mask) -> CropOutcome:
+    """What picture and layout allow, in the stated boxes and outside of what is never kept, less the margin."""
     if case.vote.never:
-        picture = picture.copy()
+        allowed = allowed.copy()
     for x0, y0, x1, y1 in case.vote.never:
-        picture[y0:y1, x0:x1] = False
-    keep = tuple(polygon for window in stated for polygon in _inner(picture, window))
-    box = box_of(mask_of(keep, *case.size))
+        allowed[y0:y1, x0:x1] = False
+    keep = tuple(polygon for window in stated for polygon in _inner(allowed, window))
+    box = box_within(keep, *case.size)
     if box is None:
         return case.refused("no_picture")
     return CropOutcome("cropped", None, *case.size, case.frames, keep=keep, box=box, votes=case.votes())
@@ -241,5 +242,4 @@ def _inner(picture: Mask, window: Box) -> tuple[Polygon, ...]:
         picture[y0:y1, x0:x1].view(np.uint8), MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=0
     )
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MARGIN + 1, 2 * MARGIN + 1))
-    inner = polygons_of(cv2.erode(part, disk).view(np.bool_))
-    return tuple(tuple((x + x0 - MARGIN, y + y0 - MARGIN) for x, y in polygon) for polygon in inner)
+    return polygons_of(cv2.erode(part, disk).view(np.bool_), (x0 - MARGIN, y0 - MARGIN))

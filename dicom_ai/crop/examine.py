@@ -5,17 +5,16 @@ What this is not: the process it runs in (`child`), or any of the judgements the
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from dicom_ai.crop.catalogue import Layout, layouts_of
 from dicom_ai.crop.colour import Frame
 from dicom_ai.crop.decision import decide, needs_pixels
 from dicom_ai.crop.emit import blanked, kept
-from dicom_ai.crop.evidence import evidence_of
+from dicom_ai.crop.evidence import Grey, brightest_channel, evidence_of
 from dicom_ai.crop.frames import VIDEO, iter_frames
 from dicom_ai.crop.gate import admit, require_screen
 from dicom_ai.crop.policy import USUAL, Policy
@@ -91,7 +90,7 @@ def examine(
     if outcome.status != "cropped":
         return outcome, None
     keep = mask_of(outcome.keep, *size)
-    outcome, keep = without_strokes(outcome, keep, look.brightest(), look.steps(support))
+    outcome, keep = without_strokes(outcome, keep, look.brightest, look.steps(support))
     if outcome.status != "cropped":
         return outcome, None
     check = TextCheck(keep, identity_words(ds))
@@ -142,46 +141,44 @@ class _Screens:
             raise UnsupportedPixels("the video decoder found damage")
 
 
-def _brightest_channel(frame: Frame) -> npt.NDArray[np.uint8]:
-    """The largest of R, G and B, (H, W); channel by channel, which is several times as fast as along the last axis."""
-    red, green, blue = cv2.split(frame)
-    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
-
-
 class _Look:
     """The picture over time, and how far the first, middle and last frame of a clip show it on their own."""
 
     def __init__(self, frames: int) -> None:
         self.numbers = sorted({round(at) for at in np.linspace(1, frames, LOOKED_AT)})
         self._on_their_own = {1, self.numbers[len(self.numbers) // 2], frames} if frames > 1 else set()
-        self._own: list[npt.NDArray[np.uint8]] = []
-        self._brightest: npt.NDArray[np.uint8] | None = None
+        self._own: list[Frame] = []
+        self._first: Frame | None = None
+        self._most: Frame | None = None
 
     def at(self, number: int, frame: Frame) -> None:
         """Take in one frame, if it is one of those looked at."""
         if number not in self.numbers:
             return
-        grey = frame[..., 0] if frame.shape[2] == 1 else _brightest_channel(frame)
         if number in self._on_their_own:
-            self._own.append(grey)
-        if self._brightest is None:
-            self._brightest = grey.copy()
-        else:
-            np.maximum(self._brightest, grey, out=self._brightest)
+            self._own.append(frame)
+        if self._first is None:
+            self._first = frame
+        elif self._most is None:
+            self._most = np.maximum(self._first, frame)
+        else:  # channel by channel: a third of the time that the brightest channel of every frame would take
+            np.maximum(self._most, frame, out=self._most)
 
-    def brightest(self) -> npt.NDArray[np.uint8]:
-        """The brightest value of each pixel over the frames looked at."""
-        assert self._brightest is not None  # noqa: S101 - the first frame is always looked at
-        return self._brightest
+    @cached_property
+    def brightest(self) -> Grey:
+        """The brightest value of each pixel, in any channel, over the frames looked at."""
+        most = self._first if self._most is None else self._most
+        assert most is not None  # noqa: S101 - the first frame is always looked at
+        return brightest_channel(most)
 
-    def steps(self, support: Support | None) -> npt.NDArray[np.uint8]:
+    def steps(self, support: Support | None) -> Grey:
         """The range of grey levels in the blocks of `brightest`."""
-        return evidence_of(self.brightest()).steps if support is None else support.steps
+        return evidence_of(self.brightest).steps if support is None else support.steps
 
     def support(self) -> Support | None:
         """The picture in the brightest value of each pixel."""
-        return None if self._brightest is None else picture_support(self._brightest)
+        return picture_support(self.brightest)
 
     def single(self, support: Support | None) -> list[float]:
         """How far each of the frames on their own agrees with the picture over time, 0..1."""
-        return [] if support is None else [steadiness(grey, support) for grey in self._own]
+        return [] if support is None else [steadiness(frame, support) for frame in self._own]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dicom_ai.crop.fit import FEW, LEAST_POINTS, Light, least_seen, moved, upright
+from dicom_ai.crop.fit import FEW, LEAST_POINTS, Light, all_moved, least_seen, upright
 from dicom_ai.crop.polygon import box_of
 from dicom_ai.crop.shape import CURVED, LEANING, VIRTUAL, Floats, Shape
 from dicom_ai.kept import Mask
@@ -38,18 +38,15 @@ def best_shape(weights: npt.NDArray[np.float32], picture: Mask, hull: Mask) -> S
     plane = picture.view(np.uint8) * np.uint8(255)
     plane[hull & ~picture] = DARK_INSIDE
     light = Light(plane, SHARES, least=0.3, floor=1.0)
-    sums = np.zeros((weights.shape[0], weights.shape[1] + 1), np.float64)
-    np.cumsum(weights, axis=1, out=sums[:, 1:])
+    sums = np.diff(cv2.integral(weights), axis=0)  # several times as fast as a sum along the rows
     gain = float(picture.sum())
-    best, least = None, np.inf
-    for guess in _guesses(picture, hull):
-        shape = moved(guess, light, reach=12, rounds=3, points=FEW)
-        unseen = 1.0 - least_seen(shape, light, reach=6)
-        cost = shape.weight(sums) + (shape.style.must_win + UNSEEN * unseen) * gain
-        if best is None or cost < least:
-            best, least = shape, cost
-    assert best is not None  # noqa: S101 - there are always guesses
-    return best
+    shapes = all_moved(_guesses(picture, hull), light, reach=12, rounds=3, points=FEW)
+    seen = least_seen(shapes, light, reach=6)
+    costs = [
+        shape.weight(sums) + (shape.style.must_win + UNSEEN * (1.0 - share)) * gain
+        for shape, share in zip(shapes, seen, strict=True)
+    ]
+    return shapes[int(np.argmin(costs))]
 
 
 def filled(mask: Mask) -> Mask:
@@ -98,9 +95,10 @@ def _guesses(picture: Mask, hull: Mask) -> list[Shape]:
         replace(plain, cut=(cut[0], 0.0, cut[2], float(rows))),
     ]
     if db - da > LEAST_OPENING:
-        guesses += _arcs(plain, picture)
+        arcs = _arcs(plain, picture)
+        guesses += arcs
         if cut[3] < rows:  # or it is a shallow arc
-            guesses += _arcs(replace(plain, cut=(cut[0], 0.0, cut[2], float(rows))), picture)
+            guesses += [replace(arc, cut=(cut[0], 0.0, cut[2], float(rows))) for arc in arcs]
     return guesses
 
 
@@ -121,8 +119,9 @@ def _at_share(ends: npt.NDArray[np.intp], share: float) -> float:
 def _arcs(plain: Shape, picture: Mask) -> list[Shape]:
     """The sectors between two sides: curved, and with a flat top."""
     (x, y), slopes = plain.apex, plain.slopes
-    ys, xs = np.nonzero(picture ^ cv2.erode(picture.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_))
-    distance, turn = np.hypot(xs + 0.5 - x, ys + 0.5 - y), np.arctan2(xs + 0.5 - x, ys + 0.5 - y)
+    edge = picture.view(np.uint8) - cv2.erode(picture.view(np.uint8), np.ones((3, 3), np.uint8))
+    xs, ys = cv2.findNonZero(edge).reshape(-1, 2).T + np.array([[0.5 - x], [0.5 - y]])
+    distance, turn = np.hypot(xs, ys), np.arctan2(xs, ys)
     left, right = float(np.arctan(slopes[0])), float(np.arctan(slopes[1]))
     central = distance[np.abs(turn - (left + right) / 2) < 0.3 * (right - left)]
     if len(central) < LEAST_POINTS:

@@ -12,14 +12,19 @@ def box_of(mask: Mask) -> Box | None:
     return (int(x), int(y), int(x + width), int(y + height)) if width else None
 
 
-def polygons_of(mask: Mask) -> tuple[Polygon, ...]:
+def polygons_of(mask: Mask, corner: tuple[int, int] = (0, 0)) -> tuple[Polygon, ...]:
     """Outlines of a mask, one polygon per connected part, left to right; holes are filled.
 
     The outline runs through the centres of the outermost pixels and bends by at most half a pixel, so `mask_of` it
     never reaches a whole pixel beyond the mask.
+
+    Args:
+        mask: bool (H, W), a frame or a part of one.
+        corner: x and y in the frame of the part's upper left pixel.
     """
     outlines, _ = cv2.findContours(np.ascontiguousarray(mask).view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    simple = ((cv2.approxPolyDP(outline, 0.5, closed=True)[:, 0, :] + 0.5).tolist() for outline in outlines)
+    move = np.array(corner) + 0.5
+    simple = ((cv2.approxPolyDP(outline, 0.5, closed=True)[:, 0, :] + move).tolist() for outline in outlines)
     return tuple(sorted(tuple((x, y) for x, y in points) for points in simple if len(points) > 2))
 
 

@@ -7,23 +7,26 @@ second witness; it can only refuse.
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from dicom_ai.crop.fit import NEAR, Asked, Light, ends_of_light
+from dicom_ai.crop.evidence import Grey, brightest_channel
+from dicom_ai.crop.fit import NEAR, ends_of_light
 from dicom_ai.crop.support import Support
 
 REACH = 12
 """Pixels to either side of the outline in which a frame's light is looked for."""
 
+AROUND = REACH + 4
+"""Pixels around the outline of which a frame's light is made."""
+
 LEAST_ASKED = 8
 """Points under which nothing is said of an edge."""
 
 
-def steadiness(grey: npt.NDArray[np.uint8], support: Support) -> float:
+def steadiness(frame: Grey, support: Support) -> float:
     """How far one frame shows the clip's picture.
 
     Args:
-        grey: uint8 (H, W), the brightest channel of the frame.
+        frame: uint8 (H, W) or (H, W, C), C 1 or 3.
         support: found on the maximum over time; its edges say where the light ends.
 
     Returns:
@@ -34,12 +37,12 @@ def steadiness(grey: npt.NDArray[np.uint8], support: Support) -> float:
     edges = [edge for edge in edges if len(edge) >= LEAST_ASKED]
     if not edges or support.light is None:
         return 1.0
-    light = support.light.over(np.asarray(cv2.blur(grey, (3, 3)), np.uint8))
-    return min(_share(edge, light) for edge in edges)
-
-
-def _share(edge: list[Asked], light: Light) -> float:
-    at = np.array([(point.x, point.y) for point in edge])
-    out = np.array([(point.out_x, point.out_y) for point in edge])
-    offset, seen = ends_of_light(light, at, out, REACH)
-    return float((seen & (np.abs(offset) <= 2 * NEAR)).mean())
+    points = np.array([point for edge in edges for point in edge], np.float64)
+    at, out = points[:, :2], points[:, 2:4]
+    least, most = at.min(axis=0).astype(int) - AROUND, at.max(axis=0).astype(int) + AROUND
+    x0, y0 = np.maximum(least, 0)
+    part = brightest_channel(frame[y0 : most[1], x0 : most[0]])
+    light = support.light.over(np.asarray(cv2.blur(part, (3, 3)), np.uint8))
+    offset, seen = ends_of_light(light, at - (x0, y0), out, REACH)
+    agreed = np.split(seen & (np.abs(offset) <= 2 * NEAR), np.cumsum([len(edge) for edge in edges])[:-1])
+    return min(float(edge.mean()) for edge in agreed)

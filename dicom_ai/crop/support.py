@@ -37,6 +37,9 @@ ONE_SIDED = 0.6
 NEARBY = 16
 """Pixels to either side of the outline found on blocks in which the exact edge is looked for."""
 
+LONGEST_SIDE = 32766
+"""Pixels of a frame in which a picture is looked for; OpenCV cannot sample more, and no screen has as many."""
+
 BRIGHTEST = 40
 """Grey levels above black that count as full light when the edge is made exact; more would let one bright line pull."""
 
@@ -80,7 +83,7 @@ def picture_support(grey: Grey) -> Support | None:
     Returns:
         The shape, or None when nothing in the pixels looks like an ultrasound picture.
     """
-    if min(grey.shape) < 64:
+    if min(grey.shape) < 64 or max(grey.shape) > LONGEST_SIDE:
         return None
     seen = evidence_of(grey)
     dense = dense_blocks(seen)

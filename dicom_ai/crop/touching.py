@@ -58,17 +58,20 @@ def without_strokes(outcome: CropOutcome, keep: Mask, grey: Grey, steps: Grey) -
         Outcome and mask as they came when no stroke reaches them; else those of a smaller shape, or an outcome
         "quarantined", reason "text_on_tissue".
     """
-    left = keep
-    for window in _windows(steps >= STROKE, keep):
-        x0, y0, x1, y1 = window
+    left, lost = keep, 0
+    for x0, y0, x1, y1 in _windows(steps >= STROKE, keep):
         taken = _taken(np.ascontiguousarray(grey[y0:y1, x0:x1]), np.ascontiguousarray(keep[y0:y1, x0:x1]))
         left = keep.copy() if left is keep else left
-        left[y0:y1, x0:x1] &= taken == 0
-    if left is keep or not (lost := np.count_nonzero(keep) - np.count_nonzero(left)):
+        part = left[y0:y1, x0:x1]
+        bitten = part & (taken > 0)
+        lost += int(np.count_nonzero(bitten))
+        part ^= bitten
+    if not lost or outcome.box is None:
         return outcome, keep
     share = float(lost / np.count_nonzero(keep))
     votes = (outcome.votes or {}) | {"strokes": round(share, 4)}
-    polygons = _large(polygons_of(left))
+    x0, y0, x1, y1 = outcome.box
+    polygons = _large(polygons_of(left[y0:y1, x0:x1], (x0, y0)))
     mask = mask_of(polygons, outcome.rows, outcome.columns)
     box = box_of(mask)
     if share > MOST_BITTEN or box is None:
@@ -85,31 +88,40 @@ def _windows(drawn: Mask, keep: Mask) -> Iterator[Box]:
     side = max(1, round(max(keep.shape) / max(drawn.shape)))
     h, w = drawn.shape
     within = keep[side // 2 : h * side : side, side // 2 : w * side : side].astype(np.uint8)  # their middles
-    rim = grown(within, -(-RIM // side))
-    beyond = np.asarray(drawn & (rim == 0)).view(np.uint8)
     reach = -(-(LETTER[1] + RIM) // side)
     reached = _across(drawn.view(np.uint8), within, LETTER[1] // side + 2)
-    near = beyond & grown(within, reach)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(near)
-    for label, (x, y, wide, high, _) in enumerate(stats[1:].tolist(), start=1):
-        by = min(-(-RIM // side) + 1 + min(wide, high), reach)
-        x0, y0, x1, y1 = _widened((x, y, x + wide, y + high), by, near.shape)
-        if cv2.countNonZero(within[y0:y1, x0:x1]):
-            reached[labels == label] = 1
+    near = np.asarray(drawn.view(np.uint8) & grown(within, reach) & (1 - grown(within, -(-RIM // side))), np.uint8)
+    if cv2.countNonZero(near):
+        reached |= _reaching(near, within, -(-RIM // side) + 1, reach)
     if not cv2.countNonZero(reached):
         return
     for x, y, wide, high, _ in cv2.connectedComponentsWithStats(grown(reached, reach))[2][1:].tolist():
         yield x * side, y * side, min((x + wide) * side, keep.shape[1]), min((y + high) * side, keep.shape[0])
 
 
+def _reaching(near: Grey, within: Grey, rim: int, reach: int) -> Grey:
+    """What of the strokes beyond the rim is no further from a shape than it is large, 0/1."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(near, ltype=cv2.CV_16U)
+    is_reaching = np.zeros(count, np.uint8)
+    for label, (x, y, wide, high, _) in enumerate(stats[1:].tolist(), start=1):
+        x0, y0, x1, y1 = _widened((x, y, x + wide, y + high), min(rim + min(wide, high), reach), near.shape)
+        is_reaching[label] = cv2.countNonZero(within[y0:y1, x0:x1]) > 0
+    return np.asarray(is_reaching[labels], np.uint8)
+
+
 def _across(drawn: Grey, within: Grey, most: int) -> Grey:
-    """Narrow parts of what is drawn, 0/1, with blocks inside and outside of a shape."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(drawn)
-    is_inside = np.bincount(labels[within > 0], minlength=count) > 0
-    is_outside = np.bincount(labels[within == 0], minlength=count) > 0
+    """Narrow parts of what is drawn, 0/1, with blocks inside and outside of a shape: they have two that touch."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(drawn, ltype=cv2.CV_16U)
+    square = np.ones((3, 3), np.uint8)
+    is_across = np.zeros((2, count), np.bool_)
+    is_across[0, labels[within > cv2.erode(within, square)]] = True
+    is_across[1, labels[within < cv2.dilate(within, square)]] = True
     is_narrow = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].min(axis=1) <= most
     is_narrow[0] = False
-    return np.asarray((is_inside & is_outside & is_narrow)[labels], np.uint8)
+    few = np.flatnonzero(is_across.all(axis=0) & is_narrow)
+    chosen = np.zeros(count, np.uint8)
+    chosen[few] = 1
+    return np.asarray(chosen[labels] if len(few) else np.zeros_like(within), np.uint8)
 
 
 def _widened(box: Box, by: int, shape: tuple[int, ...]) -> Box:

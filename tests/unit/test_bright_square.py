@@ -130,6 +130,9 @@ def _found(
             continue  # the rectangle the model was shown
         frame, squares, outcome = place.frame or 1, study.squares[place.image], outcomes[place.image]
         assert frame == study.brightest[place.image]
+        x0, y0, x1, y1 = squares[frame - 1]
+        if not mask_of(outcome.keep, outcome.rows, outcome.columns)[y0:y1, x0:x1].all():
+            continue  # the crop cut into it, and so its place is no longer known
         (capture,) = (ds for ds in captures if ds.SourceImageSequence[0].ReferencedSOPInstanceUID == place.image)
         apart = max(abs(a - b) for a, b in zip(place.box, squares[frame - 1], strict=True))
         cell = model.card.network["cell"] * max(CropWindow.of(outcome).size) / model.card.input.size
@@ -152,11 +155,12 @@ def _heat_is_inside(capture: Dataset, squares: tuple[Square, ...], outcome: Crop
     return True
 
 
-def wishes(rng: np.random.Generator, stills: int) -> list[Wish]:
-    """Stills, and a clip through which the square wanders; any size and place."""
-    made = [Wish(*(int(n) for n in rng.integers(24, 91, 2)), float(rng.random())) for _ in range(stills)]
+def wishes(rng: np.random.Generator, stills: int, smallest: int = 24) -> list[Wish]:
+    """Stills, and a clip through which the square wanders; any place, lengths up to 66 pixels over the smallest."""
+    lengths = rng.integers(smallest, smallest + 67, (stills + 1, 2))
+    made = [Wish(int(width), int(height), float(rng.random())) for width, height in lengths[:-1]]
     step = tuple(int(n) for n in rng.integers(-9, 10, 2))
-    width, height = (int(n) for n in rng.integers(24, 91, 2))
+    width, height = (int(n) for n in lengths[-1])
     return [*made, Wish(width, height, float(rng.random()), 4, int(rng.integers(1, 5)), step)]
 
 
@@ -172,22 +176,24 @@ def test_a_square_comes_back_through_the_service_within_two_pixels(go: Go, fine:
 @pytest.mark.verify
 @pytest.mark.timeout(3600)
 def test_squares_of_every_device_come_back_through_the_service(go: Go, fine: Installed, as_shipped, figure) -> None:
-    for model, bar in ((fine, BAR_PX), (as_shipped, None)):
+    # Theory speaks of squares that fill some cell wherever they lie: of three coarse cells at least.
+    for model, bar, smallest in ((fine, BAR_PX, 24), (as_shipped, None, 110)):
         found = []
         for number, name in enumerate(sorted(devices())):
             rng = np.random.default_rng([SEED, number])
-            found += go(painted(name, wishes(rng, 6), seed=SEED + number), model)
+            found += go(painted(name, wishes(rng, 6, smallest), seed=SEED + number), model)
         apart = np.array([one.apart for one in found])
         inside = sum(one.heat_is_inside for one in found)
         cells = np.array([one.cell for one in found])
         figure(
-            f"bright squares through the whole service, cells of {model.card.network['cell']} input pixels",
+            f"bright squares of {smallest} px and more through the whole service, "
+            f"cells of {model.card.network['cell']} input pixels",
             f"{len(found)} squares on {len(devices())} devices (seed {SEED}): rectangle apart at most "
             f"{apart.max():.2f} px, median {np.median(apart):.2f} px; heat's centre inside {inside} of {len(found)}; "
             f"cells of {cells.min():.1f} to {cells.max():.1f} px",
             "2 px; all inside" if bar else "0.086 cells + half an input pixel + 1 px; all inside",
         )
-        assert len(found) >= 3 * len(devices())
+        assert len(found) >= (3 if bar else 1) * len(devices())
         assert inside == len(found)
         assert all(one.apart <= (bar or nearest(one.cell, one.cell / 8)) for one in found), found
 

@@ -16,7 +16,7 @@ from train.evaluate.page import Style, page_of
 from train.evaluate.report import report_of
 from train.evaluate.resample import Chance
 from train.evaluate.runs import Run, read_run
-from train.evaluate.words import Language
+from train.evaluate.words import Language, word
 from train.report_of_test import REPORT
 from train.tables import read_data_set
 
@@ -81,12 +81,19 @@ def _tell(report: dict[str, Any], out: Path, *, as_json: bool) -> None:
             print_row({"row": "run", "name": run["name"], "metrics": run["metrics"]})
         print_row({"row": "report", "json": str(out / REPORT), "page": str(out / PAGE)})
         return
-    shown = Table("run", "class", "patients", "AUC", "F1", "precision", "recall", title="clips, per cent")
-    for name, row in rows:
+    figures = [word(name, "en") for name in ("auc", "f1", "precision", "recall")]
+    if len(rows) == 1:
+        name, row = rows[0]
+        shown = Table("class", "patients", *figures, title=f"{name}: clips, per cent")
         for class_id, one in row["classes"].items():
             patients = f"{one['patients']['positive']}/{one['patients']['asked']}"
-            shown.add_row(name, class_id, patients, *_cells(one["figures"], is_there=one["is_estimable"]))
-        shown.add_row(name, "mean", str(row["patients"]), *_cells(row["macro"]["figures"], is_there=True))
+            shown.add_row(class_id, patients, *_cells(one["figures"], is_there=one["is_estimable"]))
+    else:
+        shown = Table("run", "patients", *figures, title="Means over classes: clips, per cent")
+    for name, row in rows:
+        what = "mean" if len(rows) == 1 else name
+        shown.add_row(what, str(row["patients"]), *_cells(row["macro"]["figures"], is_there=True))
+    shown.columns[0].overflow = "fold"
     Console().print(shown)
     Console().print(f"{out / REPORT}, {out / PAGE}", highlight=False)
 

@@ -64,6 +64,8 @@ def _run(one: Told, style: Style) -> str:
 
 def _decided(decision: Mapping[str, Any], said: Language) -> str:
     thresholds = ", ".join(f"{name} {value:g}" for name, value in decision["thresholds"].items())
+    if not any(decision["thresholds"].values()):  # of a softmax head without a card
+        thresholds = word("most_probable", said)
     return note(sentence("decided", said, by=word(decision["stated_by"], said), thresholds=thresholds,
                          pooling=decision["frame_to_clip"]))  # fmt: skip
 

@@ -51,6 +51,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "card": ("card's", "模型卡"),
     "default": ("without a card", "无模型卡"),
     "of_card": ("of the card", "来自模型卡"),
+    "most_probable": ("none, the most probable class", "无，取概率最高的类别"),
     "ece": ("calibration error", "校准误差"),
     "brier": ("Brier score", "Brier 分数"),
     "nll": ("cross-entropy", "交叉熵"),

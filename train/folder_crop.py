@@ -1,12 +1,12 @@
 """Frames that somebody else has cropped -> kept pixels: the folder's word is one witness, the pixels are the other.
 
-| text anywhere in the picture | picture in the pixels | kept |
+| picture in the pixels | kept | text within what is kept |
 |---|---|---|
-| yes | | nothing: what claims to be cropped is not |
-| no | none | nothing |
-| no | found, agrees with the whole frame as stated region | its shape, less the crop's margin |
-| no | found, cut by the edges of the frame or filling it | the whole frame, as the folder declares |
+| none | nothing | |
+| found, agrees with the whole frame as stated region | its shape, less the crop's margin | refuses the clip |
+| found, cut by the edges of the frame or filling it | the whole frame, as the folder declares | refuses the clip |
 
+Publishers leave digits of a depth scale or a round mark beside the picture; these go with what is not kept.
 What this is not: a crop of screens. Those come as DICOM and go through the service's own.
 """
 
@@ -21,7 +21,7 @@ from dicom_ai.crop.policy import Policy
 from dicom_ai.crop.region import RegionVote
 from dicom_ai.crop.support import picture_support
 from dicom_ai.crop.text import TextCheck
-from dicom_ai.kept import CropOutcome
+from dicom_ai.kept import CropOutcome, mask_of
 from train.folder import Rgb
 
 _NEVER = Policy(blank="never")  # black boxes are for the patient's own study; a training set can do without the picture
@@ -49,7 +49,7 @@ def cropped(frames: Sequence[Rgb], *, is_looked_at: bool = False) -> list[Rgb]:
         part = [frames[number] for number in numbers]
         outcome = _outcome(part)
         if not is_looked_at:
-            _require_no_text(part)
+            _require_no_text(part, outcome)
         pixels = kept(part, range(1, len(part) + 1), outcome)
         done |= dict(zip(numbers, pixels.frames, strict=True))
     return [done[number] for number in range(len(frames))]
@@ -69,9 +69,8 @@ def _outcome(frames: Sequence[Rgb]) -> CropOutcome:
     return CropOutcome("cropped", None, rows, columns, len(frames), keep=(whole,), box=box, votes=outcome.votes)
 
 
-def _require_no_text(frames: Sequence[Rgb]) -> None:
-    """Looked for in the whole frame, also where nothing is kept: a folder that shows text anywhere was not cropped."""
-    check = TextCheck(np.ones(frames[0].shape[:2], np.bool_), ())
+def _require_no_text(frames: Sequence[Rgb], outcome: CropOutcome) -> None:
+    check = TextCheck(mask_of(outcome.keep, outcome.rows, outcome.columns), ())
     for frame in frames:
         check.look(frame)
     if check.vote(_NEVER).reason is not None:

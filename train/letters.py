@@ -1,6 +1,6 @@
 """Learns the cell network of the text check from drawn echoes and writing, and writes its weights.
 
-`python -m train.letters --out dicom_ai/crop/glyphs.npz`. No picture of a patient is read. What this is not: a
+`python -m train.letters --out dicom_ai/crop/glyphs.onnx`. No picture of a patient is read. What this is not: a
 classifier of signs; that one is trained by `train.fit`.
 """
 
@@ -20,6 +20,7 @@ from train.writing import TEXT, written
 SIZE = (320, 416)
 WIDTH = 24
 _UNSURE = 255
+_ALL = torch.ones(1, SIZE[0] // CELL, SIZE[1] // CELL, dtype=torch.bool)
 
 
 def drawn(seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
@@ -47,21 +48,19 @@ class Net(nn.Module):
             nn.Conv2d(WIDTH, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv2d(WIDTH, 1, 1),
         )  # fmt: skip
 
-    def forward(self, cells: torch.Tensor) -> torch.Tensor:
-        """uint8 (N, h, w, PLANES) to logits (N, h, w)."""
+    def forward(self, cells: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+        """uint8 (N, h, w, PLANES), bool (N, h, w) to logits (N, h, w); cells outside tell their neighbours nothing."""
         logs = torch.log1p(cells.permute(0, 3, 1, 2).float())
-        return self.layers(logs)[:, 0]  # type: ignore[no-any-return]
+        first = self.layers[1](self.layers[0](logs)) * inside[:, None]
+        return self.layers[2:](first)[:, 0]  # type: ignore[no-any-return]
 
-    def weights(self) -> dict[str, npt.NDArray[np.float16]]:
-        """As `glyphs` reads them: (in, out), and (9, in, out) for the 3 x 3 layers."""
-        out = {}
-        convolutions = [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
-        for number, layer in enumerate(convolutions):
-            kernel = layer.weight.detach().permute(2, 3, 1, 0).reshape(-1, *layer.weight.shape[1::-1])
-            out[f"w{number}"] = (kernel[0] if kernel.shape[0] == 1 else kernel).numpy().astype(np.float16)
-            assert layer.bias is not None  # noqa: S101 - for the type checker
-            out[f"b{number}"] = layer.bias.detach().numpy().astype(np.float16)
-        return out
+
+def export(net: Net, file: Path) -> None:
+    """Write a network as `dicom_ai.crop.glyphs` reads it."""
+    axes = {name: {0: "n", 1: "h", 2: "w"} for name in ("planes", "inside", "logits")}
+    example = torch.zeros(1, 4, 4, PLANES, dtype=torch.uint8), torch.ones(1, 4, 4, dtype=torch.bool)
+    torch.onnx.export(net.eval(), example, str(file), dynamo=False, input_names=["planes", "inside"],
+                      output_names=["logits"], dynamic_axes=axes)  # fmt: skip
 
 
 def loss_of(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -86,7 +85,7 @@ def fit(cells: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], *, epochs: i
         order, total = rng.permutation(count), 0.0
         for start in range(0, count - 15, 16):
             some = np.sort(order[start : start + 16])
-            loss = loss_of(net(torch.from_numpy(cells[some])), torch.from_numpy(truth[some]))
+            loss = loss_of(net(torch.from_numpy(cells[some]), _ALL), torch.from_numpy(truth[some]))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -98,7 +97,9 @@ def fit(cells: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], *, epochs: i
 
 def _told(net: Net, cells: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> str:
     with torch.no_grad():
-        logits = torch.cat([net(torch.from_numpy(part)) for part in np.array_split(cells, max(1, len(cells) // 16))])
+        logits = torch.cat(
+            [net(torch.from_numpy(part), _ALL) for part in np.array_split(cells, max(1, len(cells) // 16))]
+        )
     text, none = logits[torch.from_numpy(truth == 1)], logits[torch.from_numpy(truth == 0)]
     return f"text cells over 0: {float((text > 0).float().mean()):.4f}, others: {float((none > 0).float().mean()):.6f}"
 
@@ -106,7 +107,7 @@ def _told(net: Net, cells: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) 
 def main() -> None:
     """Draw, fit, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("dicom_ai/crop/glyphs.npz"))
+    parser.add_argument("--out", type=Path, default=Path("dicom_ai/crop/glyphs.onnx"))
     parser.add_argument("--count", type=int, default=8000)
     parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--seed", type=int, default=3)
@@ -115,7 +116,7 @@ def main() -> None:
     made = [drawn(asked.seed * 10_000_000 + number) for number in range(asked.count)]
     cells, truth = np.stack([one[0] for one in made]), np.stack([one[1] for one in made])
     net = fit(cells, truth, epochs=asked.epochs, seed=asked.seed)
-    np.savez(asked.out, **net.weights())  # type: ignore[arg-type]
+    export(net, asked.out)
 
 
 if __name__ == "__main__":

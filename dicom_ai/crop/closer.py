@@ -6,14 +6,13 @@ then it also points at a few places of every clean picture. Only those are looke
 """
 
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dicom_ai.crop.onnx_runtime import onnx_runtime
+from dicom_ai.crop.onnx_runtime import network
 from dicom_ai.crop.strokes import CELL, Grey
 
 Floats = npt.NDArray[np.float32]
@@ -28,8 +27,6 @@ MARGIN = 16
 
 PATCH = BLOCK * CELL + 2 * MARGIN
 """Pixels of a patch's side."""
-
-_WEIGHTS = "closer.onnx"
 
 
 def blocks_above(logits: Floats, least: float) -> Blocks:
@@ -88,8 +85,4 @@ def closer(grey: Grey, blocks: Blocks) -> Floats:
 
 @lru_cache(maxsize=1)
 def _network() -> Any:
-    runtime = onnx_runtime()
-    wanted = runtime.SessionOptions()
-    wanted.intra_op_num_threads = wanted.inter_op_num_threads = 1
-    stored = files("dicom_ai.crop").joinpath(_WEIGHTS).read_bytes()
-    return runtime.InferenceSession(stored, wanted, providers=["CPUExecutionProvider"])
+    return network("closer.onnx")

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dicom_ai.crop.closer import Blocks, best_of, blocks_above, closer
+from dicom_ai.crop.closer import blocks_above, closer
 from dicom_ai.crop.glyphs import lettering
 from dicom_ai.crop.groups import Group, contrast, groups, merged, touch, with_margin, without_rim
 from dicom_ai.crop.marks import without_marks
@@ -29,10 +29,11 @@ FAINT, WEAK, SURE = 0.0, 0.5, (5.0, 0.0)
 """Logits: cells above the first are joined; a group whose cells add up to the third is a hit; one that reaches the
 second is compared with the words of the header."""
 
-LOOKED_AT, CLEAR = -1.0, (3.0, 2.0)
+LOOKED_AT, CLEAR, STILL_CLEAR = -1.0, (3.0, 2.0), (40.0, 4.0)
 """Logits: where the first look gives more than the first, a closer one follows; a group of that whose cells add up to
 the second and whose clearest cell reaches the third is a hit as well. Of text that the rule calls legible the first
-look alone misses one in a hundred at its own threshold, and next to nothing at this one."""
+look alone misses one in a hundred at its own threshold, and next to nothing at this one. In pictures made of many
+frames speckle looks stranger: the last pair is asked there."""
 
 NEAR = -1.0
 """Logit of cells that belong to a hit they touch when it is painted black."""
@@ -56,7 +57,6 @@ _MOST_MARKED = 200 * 200  # pixels of a part in which marks are looked for
 _MOST_REMEMBERED = 50
 _MOST_WEAK = 3  # groups compared with words: each costs some milliseconds
 _MOST_LOOKED_AT = 24  # blocks of a picture; the clearest first
-_CLEARER = 0.5  # logits by which a block must have become clearer since an earlier frame to be looked at again
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,6 @@ class TextCheck:
         self._weak: list[tuple[float, Box, Grey]] = []
         self._still = Still()
         self._peak = np.full(self._cells.shape, -20, np.float32)
-        self._looked = best_of(self._peak)
 
     def look(self, frame: npt.NDArray[np.uint8]) -> None:
         """Take in one full frame, uint8 (rows, columns, C), C 1 or 3 (RGB)."""
@@ -167,11 +166,11 @@ class TextCheck:
         """Hits in one picture of the window; they and candidates are remembered if it is a frame."""
         grey = within(grey, self._inside, self._nearness)
         first = lettering(planes(grey, self._inside), self._cells)
-        second = closer(grey, self._unsure(first) if is_kept else [])  # it knows frames, not means of many
+        second = _closely(grey, first)
         found = self._hits if is_kept else []
         if is_kept:
             np.maximum(self._peak, cv2.max(first, second), out=self._peak)
-        for looked, sure in ((first, SURE), (second, CLEAR)):
+        for looked, sure in ((first, SURE), (second, CLEAR if is_kept else STILL_CLEAR)):
             for group in groups(looked, FAINT):
                 if contrast(grey, group.box) < FAINTEST:
                     continue
@@ -183,14 +182,6 @@ class TextCheck:
                 else:
                     found.append(group.box)
         return found
-
-    def _unsure(self, logits: Floats) -> Blocks:
-        """Where to look closer; what stands still in a clip is looked at once, unless it becomes clearer."""
-        best = best_of(logits)
-        blocks = [block for block in blocks_above(logits, LOOKED_AT) if best[block] > self._looked[block]]
-        for block in blocks[:_MOST_LOOKED_AT]:
-            self._looked[block] = best[block] + _CLEARER
-        return blocks[:_MOST_LOOKED_AT]
 
     def _remember(self, grey: Grey, group: Group) -> None:
         """What may be a word of the header although it does not look like text by itself."""
@@ -211,7 +202,7 @@ class TextCheck:
         inside = np.ascontiguousarray(self._inside[y0:y1, x0:x1])
         cells = self._cells[y0 // CELL : y1 // CELL, x0 // CELL : x1 // CELL]
         first = lettering(planes(left, inside), cells)
-        second = closer(left, blocks_above(first, LOOKED_AT)[:_MOST_LOOKED_AT])
+        second = _closely(left, first)
         return all(
             not _is_hit(group, sure)
             for looked, sure in ((first, SURE), (second, CLEAR))
@@ -239,6 +230,11 @@ def within(grey: Grey, inside: Grey, nearness: Grey) -> Grey:
     filled = np.asarray(cv2.divide(outside, nearness, scale=255), np.uint8)
     cv2.copyTo(grey, inside, filled)
     return filled
+
+
+def _closely(grey: Grey, first: Floats) -> Floats:
+    """The closer look, where the first is unsure or sees text."""
+    return closer(grey, blocks_above(first, LOOKED_AT)[:_MOST_LOOKED_AT])
 
 
 def _is_hit(group: Group, sure: tuple[float, float]) -> bool:

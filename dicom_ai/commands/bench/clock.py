@@ -5,11 +5,14 @@ geometry (regions, picture, decision). Time spent in a wrapped function called b
 What this is not: a profiler.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 from typing import Any
 
 import cv2
@@ -120,18 +123,35 @@ def milliseconds(seed: int, repeats: int, tell: Callable[[int], None]) -> list[d
     """
     first: list[dict[str, float]] = []
     later: list[dict[str, float]] = []
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
+    with _one_core() as worker:
         for number in range(repeats):
-            stills, clips = _objects(seed + number)
-            one, many = _timed(stills, STILL), _timed(clips, LONG)
+            one, many = worker.submit(_both, seed + number).result()
             first.append(one)
             later.append({part: (many[part] - one[part]) / (LONG - STILL) for part in PARTS})
             tell(number)
-    finally:
-        cv2.setNumThreads(threads)
     return [*_rows("first frame", first), *_rows("each later frame", later)]
+
+
+@contextmanager
+def _one_core() -> Iterator[ProcessPoolExecutor]:
+    """A process that computes on one core, as the decoding children do: libraries read these names when loaded."""
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    before = {name: os.environ.get(name) for name in single}
+    os.environ.update(single)
+    try:
+        with ProcessPoolExecutor(
+            1, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
+        ) as one:
+            one.submit(len, ()).result()  # is there before the names are taken back
+            yield one
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _both(seed: int) -> tuple[dict[str, float], dict[str, float]]:
+    stills, clips = _objects(seed)
+    return _timed(stills, STILL), _timed(clips, LONG)
 
 
 def _rows(what: str, times: list[dict[str, float]]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicom_ai.crop.polygon import box_of, polygons_of, rectangle
-from dicom_ai.kept import mask_of
+from dicom_ai.kept import box_within, mask_of
 
 ROWS, COLUMNS = 24, 31
 COORDINATE = st.floats(-5, 36, allow_nan=False).map(lambda value: round(value, 2))
@@ -64,3 +64,18 @@ def test_outline_loses_less_than_a_pixel_on_every_side():
 
 def test_nothing_has_no_box():
     assert box_of(np.zeros((3, 3), np.bool_)) is None
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_box_within_polygons_is_that_of_their_mask(seed):
+    rng = np.random.default_rng(seed)
+    corners = [np.where(rng.random((n, 2)) < 0.5, rng.integers(-10, 80, (n, 2)) / 2, rng.uniform(-10, 40, (n, 2)))
+               for n in rng.integers(3, 8, rng.integers(0, 3))]  # fmt: skip
+    polygons = [tuple((float(x), float(y)) for x, y in polygon) for polygon in corners]
+    assert box_within(polygons, ROWS, COLUMNS) == box_of(mask_of(polygons, ROWS, COLUMNS))
+
+
+def test_outlines_of_a_part_stand_where_they_stand_in_the_whole():
+    mask = mask_of([((3.0, 4.0), (17.0, 6.0), (9.0, 15.0))], ROWS, COLUMNS)
+    x0, y0, x1, y1 = box_of(mask)
+    assert polygons_of(mask[y0:y1, x0:x1], (x0, y0)) == polygons_of(mask)

@@ -90,6 +90,29 @@ def test_lossy_compression_and_tissue_that_a_fit_has_missed_cost_little(quality)
         assert mask.sum() >= 0.97 * mask_of(before.keep, *SIZE).sum()
 
 
+@pytest.mark.parametrize("gap", [7, 12, 20])
+def test_a_line_of_text_a_scale_and_a_mark_beside_a_picture_take_nothing_of_it(gap):
+    box = ((100.0, 100.0), (460.0, 100.0), (460.0, 360.0), (100.0, 360.0))
+    grey = np.zeros(SIZE, np.uint8)
+    grey[97:363, 97:463] = np.random.default_rng(gap).integers(20, 120, (266, 366), np.uint8)
+    grey, _ = written("DOE JANE 1960", (180, 97 - gap), 16, 255, grey)
+    grey[100:360:20, 463 + gap : 475 + gap] = 255  # a scale
+    cv2.circle(grey, (97 - gap - 10, 120), 10, 200, -1)
+    before, after, mask = judged(grey, (box,))
+    assert after is before
+    assert np.array_equal(mask, mask_of((box,), *SIZE))
+
+
+def test_of_letters_half_outside_a_bright_edge_nothing_is_kept():
+    box = ((100.0, 100.0), (460.0, 100.0), (460.0, 360.0), (100.0, 360.0))
+    grey = np.zeros(SIZE, np.uint8)
+    grey[97:363, 97:463] = np.random.default_rng(1).integers(40, 90, (266, 366), np.uint8)
+    grey, ink = written("4.0 CM", (400, 370), 15, 255, grey)
+    _, after, mask = judged(grey, (box,))
+    assert after.status == "cropped"
+    assert not (mask & ink).any()
+
+
 def test_text_along_a_whole_edge_is_for_a_person():
     box = ((100.0, 100.0), (460.0, 100.0), (460.0, 200.0), (100.0, 200.0))
     grey, _ = written("DOE JANE 1960-01-01 HOSPITAL", (100, 106), 20, 255)

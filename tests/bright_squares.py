@@ -128,7 +128,7 @@ def _paint(ds: Dataset, inside: npt.NDArray[np.bool_], wish: Wish, name: str) ->
     y0, x0 = _corner(inside, wish.width + reach[0], wish.height + reach[1], wish.share)
     squares = []
     for n, frame in enumerate(frames):
-        frame[inside] = np.minimum(frame[inside], MOST)
+        frame[inside] = np.rint(frame[inside] * (MOST / 255))  # all echoes darker alike: a picture as before
         x = x0 + (wish.step[0] * n if wish.step[0] >= 0 else reach[0] + wish.step[0] * n)
         y = y0 + (wish.step[1] * n if wish.step[1] >= 0 else reach[1] + wish.step[1] * n)
         frame[y : y + wish.height, x : x + wish.width] = 255 if n + 1 == wish.brightest else 225

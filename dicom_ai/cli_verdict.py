@@ -11,6 +11,28 @@ from dicom_ai.cli_options import AsJson, DataFolder, SettingsFile, logged, now, 
 _DAY = ["%Y-%m-%d"]
 Texts = list[str] | None
 
+Report = Annotated[str, typer.Argument(metavar="SR", help="file of an AI report, or its SOP Instance UID")]
+Accept = Annotated[Texts, typer.Option(metavar="ID|all", help="finding that is right; repeatable")]
+Reject = Annotated[Texts, typer.Option(metavar="ID|all", help="finding that is wrong; repeatable")]
+Modify = Annotated[Texts, typer.Option(metavar="ID=CLASS", help="finding that is of another class; repeatable")]
+Outline = Annotated[
+    Texts, typer.Option(metavar="ID:POINTS", help="your outline of a finding, which is modified by that; repeatable")
+]
+Missed = Annotated[Texts, typer.Option(metavar="CLASS", help="finding the AI lacks, with a --region; repeatable")]
+Region = Annotated[
+    Texts,
+    typer.Option(metavar="IMAGE:FRAME:POINTS", help="where it is (on a still IMAGE:POINTS); one for each --missed"),
+]
+Reason = Annotated[
+    Texts, typer.Option(metavar="TEXT|ID=TEXT", help="why, for all findings of the call or for one; in the report")
+]
+By = Annotated[str, typer.Option(help="the reader, as a Person Name: Muster^Erika")]
+Organisation = Annotated[str, typer.Option(help="of the reader")]
+ByCode = Annotated[str, typer.Option(metavar="VALUE^SCHEME^MEANING", help="code of the reader, where the site has one")]
+Out = Annotated[Path | None, typer.Option("--out", help="file for the document")]
+Send = Annotated[bool, typer.Option("--send", help="to every destination that has the report")]
+
+
 verdicts_app = typer.Typer(help="What readers said of our findings.")
 
 
@@ -22,33 +44,19 @@ def add_to(app: typer.Typer) -> None:
 
 
 def verdict(
-    report: Annotated[str, typer.Argument(metavar="SR", help="file of an AI report, or its SOP Instance UID")],
-    accept: Annotated[Texts, typer.Option(metavar="ID|all", help="finding that is right; repeatable")] = None,
-    reject: Annotated[Texts, typer.Option(metavar="ID|all", help="finding that is wrong; repeatable")] = None,
-    modify: Annotated[
-        Texts, typer.Option(metavar="ID=CLASS", help="finding that is of another class; repeatable")
-    ] = None,
-    outline: Annotated[
-        Texts,
-        typer.Option(metavar="ID:POINTS", help="your outline of a finding, which is modified by that; repeatable"),
-    ] = None,
-    missed: Annotated[
-        Texts, typer.Option(metavar="CLASS", help="finding the AI lacks, with a --region; repeatable")
-    ] = None,
-    region: Annotated[
-        Texts,
-        typer.Option(metavar="IMAGE:FRAME:POINTS", help="where it is (on a still IMAGE:POINTS); one for each --missed"),
-    ] = None,
-    reason: Annotated[
-        Texts, typer.Option(metavar="TEXT|ID=TEXT", help="why, for all findings of the call or for one; in the report")
-    ] = None,
-    by: Annotated[str, typer.Option(help="the reader, as a Person Name: Muster^Erika")] = "",
-    organisation: Annotated[str, typer.Option(help="of the reader")] = "",
-    by_code: Annotated[
-        str, typer.Option(metavar="VALUE^SCHEME^MEANING", help="code of the reader, where the site has one")
-    ] = "",
-    out: Annotated[Path | None, typer.Option("--out", help="file for the document")] = None,
-    send: Annotated[bool, typer.Option("--send", help="to every destination that has the report")] = False,
+    report: Report,
+    accept: Accept = None,
+    reject: Reject = None,
+    modify: Modify = None,
+    outline: Outline = None,
+    missed: Missed = None,
+    region: Region = None,
+    reason: Reason = None,
+    by: By = "",
+    organisation: Organisation = "",
+    by_code: ByCode = "",
+    out: Out = None,
+    send: Send = False,
     settings: SettingsFile = None,
     data: DataFolder = None,
 ) -> None:
@@ -61,7 +69,7 @@ def verdict(
     dicom-ai verdict report.dcm
 
     Everything is right:
-    dicom-ai verdict report.dcm --accept all --by Muster^Erika --organisation Clinic --send
+    Example: dicom-ai verdict report.dcm --accept all --by Muster^Erika --organisation Clinic --send
 
     Finding 1 is wrong, 2 is a consolidation, the rest is right:
     dicom-ai verdict report.dcm --reject 1 --reason "1=rib shadow" --modify 2=consolidation --accept all
@@ -127,8 +135,7 @@ def verdicts_collect(
     receiver), about the studies we reported on, day by day. What is no verdict on a report of ours is left alone; what
     claims to be one and names another patient, study or image is refused and listed, and the command ends with 1.
 
-    Examples: dicom-ai verdicts collect --from 2026-01-01
-    dicom-ai verdicts collect --destination pacs --json
+    Example: dicom-ai verdicts collect --from 2026-01-01 --destination pacs
     """
     from dicom_ai.commands import collect
 

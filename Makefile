@@ -29,8 +29,9 @@ lint: $(STAMP)
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
+# Two workers of one thread each: threads of their libraries would wait for one another.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 verify: $(STAMP)
 	$(BIN)/python -m pytest -m "verify or benchmark"

@@ -94,8 +94,10 @@ OPTIONS_ARE_PARAMETERS = (
     "train.__main__",
     "train.commands.collect",
     "train.commands.evaluate",
+    "train.commands.fit",
     "train.commands.promote",
     "train.commands.split",
+    "train.commands.table",
 )  # Typer: one parameter per command line option
 
 

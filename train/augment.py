@@ -10,6 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from train.recipe import Augment
+
+DEFAULT = Augment()
 Grey = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.float32]
 
@@ -21,6 +24,7 @@ class Shown:
     Attributes:
         judge: whether its classes count.
         good: 1 to be judged, 0 to be turned away, NaN when neither should be taught (a blanked sign).
+        clip: number of its clip.
     """
 
     picture: Grey
@@ -28,6 +32,7 @@ class Shown:
     labels: Labels
     judge: bool
     good: float
+    clip: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,9 @@ class Sample:
     good: bool
 
 
-def augmented(sample: Sample, rng: np.random.Generator, *, blanked: float, normal: int | None) -> Shown:
+def augmented(
+    sample: Sample, rng: np.random.Generator, *, blanked: float, normal: int | None, how: Augment = DEFAULT
+) -> Shown:
     """One picture, changed at random.
 
     Args:
@@ -49,6 +56,7 @@ def augmented(sample: Sample, rng: np.random.Generator, *, blanked: float, norma
         rng: decides everything.
         blanked: share of positives shown with one sign blanked and labelled without it.
         normal: index of the class that is left when a sign is gone (softmax), None when none is (sigmoid).
+        how: extents of the changes.
     """
     picture, where, labels, good = sample.shown, sample.where, sample.labels.copy(), float(sample.good)
     signs = [k for k in range(len(labels)) if (where >> k & 1).any()]
@@ -59,8 +67,8 @@ def augmented(sample: Sample, rng: np.random.Generator, *, blanked: float, norma
         if normal is not None:
             labels[normal] = 1.0
         good = float(sample.good) if style == "twin" else float("nan")
-    picture, where = _moved(picture, where, rng)
-    return Shown(_greyed(picture, rng), where, labels, sample.good, good)
+    picture, where = _moved(picture, where, rng, how)
+    return Shown(_greyed(picture, rng) if how.grey else picture, where, labels, sample.good, good)
 
 
 def blank(sample: Sample, k: int, rng: np.random.Generator) -> tuple[Grey, str]:
@@ -74,15 +82,31 @@ def blank(sample: Sample, k: int, rng: np.random.Generator) -> tuple[Grey, str]:
     return np.where((mask > 0) & (others == 0), fill, sample.shown).astype(np.uint8), style
 
 
-def _moved(picture: Grey, where: Grey, rng: np.random.Generator) -> tuple[Grey, Grey]:
+def _moved(picture: Grey, where: Grey, rng: np.random.Generator, how: Augment) -> tuple[Grey, Grey]:
     size = picture.shape[0]
-    turn = cv2.getRotationMatrix2D((size / 2, size / 2), float(rng.uniform(-8, 8)), float(rng.uniform(0.82, 1.04)))
-    turn[:, 2] += rng.uniform(-0.05, 0.05, 2) * size
+    angle, zoom = float(rng.uniform(-how.rotation, how.rotation)), float(rng.uniform(*how.zoom))
+    turn = cv2.getRotationMatrix2D((size / 2, size / 2), angle, zoom)
+    turn[:, 2] += rng.uniform(-how.shift, how.shift, 2) * size
+    if how.shear:
+        slope = float(np.tan(np.deg2rad(rng.uniform(-how.shear, how.shear))))
+        turn = np.array([[1, slope, -slope * size / 2], [0, 1, 0]]) @ np.vstack([turn, [0, 0, 1]])
     moved = cv2.warpAffine(picture, turn, (size, size), flags=cv2.INTER_LINEAR)
     signs = cv2.warpAffine(where, turn, (size, size), flags=cv2.INTER_NEAREST)
-    if rng.random() < 0.5:
-        moved, signs = moved[:, ::-1], signs[:, ::-1]
+    if how.flip != "none" and rng.random() < 0.5:
+        axis = 1 if how.flip == "horizontal" else 0
+        moved, signs = np.flip(moved, axis), np.flip(signs, axis)
     return np.ascontiguousarray(moved, np.uint8), np.ascontiguousarray(signs, np.uint8)
+
+
+def mixed(one: Shown, other: Shown, share: float) -> Shown:
+    """`share` of one picture and the rest of another, labels likewise; a label unknown in either is unknown.
+
+    Mixup (Zhang et al., ICLR 2018). Where signs lie is lost; both must be pictures that may be judged.
+    """
+    picture = one.picture * np.float32(share) + other.picture * np.float32(1 - share)
+    labels = one.labels * np.float32(share) + other.labels * np.float32(1 - share)
+    where = np.zeros_like(one.where)
+    return Shown(np.rint(picture).astype(np.uint8), where, labels, one.judge and other.judge, one.good)
 
 
 def _greyed(picture: Grey, rng: np.random.Generator) -> Grey:

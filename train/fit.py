@@ -1,30 +1,35 @@
-"""Fit: a recipe becomes a trained network. A LightningModule and one Trainer call.
+"""Fit: a recipe becomes a trained network. A LightningModule and one Trainer call; the same under torchrun.
 
-What this is not: the model folder (`train.model_folder` writes it) or an evaluation (`train.measure`).
+One process: `python -m train fit --recipe smoke --out runs/smoke`. Several: `torchrun --nproc-per-node 2 -m train fit
+--recipe smoke --out runs/smoke`. What this is not: the folder of a run (`train.run_folder`), the model folder
+(`train.model_folder`), or an evaluation.
 """
 
+import logging
+import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, RichProgressBar
-from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
-from torchmetrics import MeanMetric
+from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from safetensors.torch import load_file
 
 from models import registry
 from models.frame_classifier import FrameClassifier
-from models.preprocess import normalised
-from train.augment import Sample, Shown, augmented
+from train.grey import grey_table
+from train.lessons import Lesson, drawn_lesson
+from train.loop import Averaged, Curves, FrameFit, Kept, Loaders, Seeds
 from train.phantoms import Pictures, pictures
 from train.recipe import Recipe
+from train.split import Part
 
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+CHECKPOINT, BEST, LOG = "checkpoint.ckpt", "best.safetensors", "log"
 
 
 @dataclass(frozen=True)
@@ -34,136 +39,88 @@ class Run:
     Attributes:
         seed: of the start of the network, the order and the augmentation.
         limit_epochs: fewer epochs than the recipe's, None for all.
+        steps: at most so many batches, None for all.
         cache: folder of drawn pictures, None draws anew.
         workers: processes that draw.
+        loaders: processes that read and augment; 0 does it in the training process.
         folder: for TensorBoard's log.
+        device: "auto", "cpu" or "gpu".
+        is_deterministic: refuse what has no deterministic form on the device.
     """
 
     seed: int = 0
     limit_epochs: int | None = None
+    steps: int | None = None
     cache: Path | None = None
     workers: int = 1
+    loaders: int = 0
     folder: Path = Path("runs")
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    is_deterministic: bool = False
 
 
-class Shows(Dataset[Shown]):
-    """Pictures with fresh augmentation each epoch; without it when `recipe` is None."""
+@dataclass(frozen=True)
+class Learned:
+    """What came of it: the network on the CPU in evaluation mode, and a row of figures for each epoch."""
 
-    def __init__(self, drawn: Pictures, recipe: Recipe | None, seed: int = 0) -> None:
-        """Show `drawn`; augment by the recipe's shares."""
-        self.drawn, self.recipe, self.seed, self.epoch = drawn, recipe, seed, 0
-
-    def __len__(self) -> int:
-        """Number of pictures."""
-        return len(self.drawn.shown)
-
-    def __getitem__(self, index: int) -> Shown:
-        """One picture as shown in this epoch."""
-        d = self.drawn
-        sample = Sample(d.shown[index], d.twin[index], d.where[index], d.labels[index], bool(d.good[index]))
-        if self.recipe is None:
-            return Shown(sample.shown, sample.where, sample.labels, sample.good, float(sample.good))
-        normal = self.recipe.class_ids.index("normal") if "normal" in self.recipe.class_ids else None
-        rng = np.random.default_rng((self.seed, self.epoch, index))
-        return augmented(sample, rng, blanked=self.recipe.fit.loss.blanked, normal=normal)
+    network: FrameClassifier
+    curves: list[dict[str, float]]
 
 
-class FrameFit(lightning.LightningModule):
-    """Class loss on pictures that may be judged, assessability loss on all, map loss where a sign is drawn."""
-
-    def __init__(self, recipe: Recipe, steps: int) -> None:
-        """Build the recipe's network, to be trained for `steps` steps."""
-        super().__init__()
-        self.recipe, self.steps = recipe, steps
-        arguments = dict(recipe.network)
-        self.network: FrameClassifier = registry.build(arguments.pop("name"), **arguments)
-        self.right = MeanMetric()
-
-    def training_step(self, batch: Batch, index: int) -> torch.Tensor:
-        """Loss of one batch."""
-        features = self.network.features_of(batch[0])
-        logits, weight = self.network.logits_of(features), self.recipe.fit.loss
-        _, where, labels, judge, good = batch
-        loss = class_loss(logits[:, :-1], labels, judge, self.recipe.head)
-        loss = loss + weight.assessability * assessability_loss(logits[:, -1], good)
-        if weight.map:
-            maps = torch.einsum("ncij,kc->nkij", features, self.network.map_weights())
-            loss = loss + weight.map * map_loss(maps, where, judge)
-        self.log("loss", loss, prog_bar=True)
-        return loss
-
-    def validation_step(self, batch: Batch, index: int) -> None:
-        """Share of good pictures whose every class is right."""
-        frames, _, labels, judge, _ = batch
-        logits = self.network(frames)[:, :-1]
-        if self.recipe.head == "softmax":
-            right = logits.argmax(dim=1) == labels.argmax(dim=1)
-        else:
-            right = ((logits > 0) == (labels > 0.5)).all(dim=1)
-        if judge.any():
-            self.right.update(right[judge].float())
-        self.log("right", self.right, prog_bar=True, on_epoch=True)
-
-    def configure_optimizers(self) -> Any:
-        """AdamW under one cycle."""
-        fit = self.recipe.fit
-        optimiser = torch.optim.AdamW(self.parameters(), lr=fit.learning_rate, weight_decay=fit.weight_decay)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, max_lr=fit.learning_rate, total_steps=self.steps, pct_start=0.2
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+def rank() -> int:
+    """Number of this process among those of torchrun; 0 without it."""
+    return int(os.environ.get("RANK", "0"))
 
 
-class _Epochs(Callback):
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        shows = trainer.train_dataloader.dataset  # type: ignore[union-attr]
-        shows.epoch = trainer.current_epoch
+def built(recipe: Recipe, seed: int) -> FrameClassifier:
+    """The recipe's network, random start from `seed`: the same in every process."""
+    lightning.seed_everything(seed, verbose=False)
+    arguments = dict(recipe.network)
+    return registry.build(arguments.pop("name"), **arguments)
 
 
-def class_loss(logits: torch.Tensor, labels: torch.Tensor, judge: torch.Tensor, head: str) -> torch.Tensor:
-    """Cross-entropy over the pictures that may be judged; (N, K), (N, K), bool (N,)."""
-    if not judge.any():
-        return logits.sum() * 0
-    if head == "softmax":
-        return functional.cross_entropy(logits[judge], labels[judge])
-    return functional.binary_cross_entropy_with_logits(logits[judge], labels[judge])
-
-
-def assessability_loss(logits: torch.Tensor, good: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy where `good` is not NaN; (N,), (N,)."""
-    known = ~good.isnan()
-    if not known.any():
-        return logits.sum() * 0
-    return functional.binary_cross_entropy_with_logits(logits[known], good[known])
-
-
-def map_loss(maps: torch.Tensor, where: torch.Tensor, judge: torch.Tensor) -> torch.Tensor:
-    """How far the evidence for a sign is from where the sign is drawn; 0 with its peak on it and none elsewhere.
-
-    Two parts: -log of the share of the map's soft maximum that the sign covers, and the share of positive evidence
-    more than one cell away from the sign.
+def learned(
+    recipe: Recipe, parts: Mapping[Part, Lesson], run: Run, *, network: FrameClassifier | None = None,
+    is_resumable: bool = False,
+) -> Learned:  # fmt: skip
+    """Train.
 
     Args:
-        maps: float (N, K, m, m).
-        where: uint8 (N, S, S), bit k where sign k is.
-        judge: bool (N,).
+        recipe: what to make.
+        parts: "train" and "validation".
+        run: where and how; TensorBoard's log lies in its folder.
+        network: to go on with; None starts at random.
+        is_resumable: a checkpoint after each epoch in the run's folder, and going on from one that is there.
     """
-    bits = torch.stack([(where >> k & 1).float() for k in range(maps.shape[1])], dim=1)
-    cover = functional.adaptive_avg_pool2d(bits, maps.shape[-1])
-    best = cover.amax(dim=(2, 3))
-    drawn = (best > 0) & judge[:, None]
-    if not drawn.any():
-        return maps.sum() * 0
-    far = functional.max_pool2d(cover, 3, stride=1, padding=1)[drawn] == 0
-    maps, cover = maps[drawn], cover[drawn] / best[drawn][:, None, None]
-    peak = (maps.flatten(1).softmax(dim=1) * cover.flatten(1)).sum(dim=1).clamp(min=1e-4)
-    evidence = maps.clamp(min=0)
-    spilt = (evidence * far).sum(dim=(1, 2)) / (evidence.sum(dim=(1, 2)) + 1.0)
-    return (spilt - peak.log()).mean()
+    module = FrameFit(recipe, network or built(recipe, run.seed), parts["train"], is_random=network is None)
+    lightning.seed_everything(run.seed, verbose=False)
+    loaders = Loaders(parts["train"], parts["validation"], recipe, seed=run.seed, workers=run.loaders)
+    best = run.folder / BEST if recipe.fit.keep == "best" else None
+    curves, average = Curves(best), Averaged(recipe.fit.ema) if recipe.fit.ema else None
+    callbacks: list[Callback] = [RichProgressBar(leave=True), Seeds(run.seed), curves]
+    callbacks += [average] if average is not None else []
+    if recipe.fit.patience is not None:
+        callbacks.append(EarlyStopping("validation_loss", patience=recipe.fit.patience, check_finite=True))
+    checkpoint = run.folder / CHECKPOINT
+    callbacks += [Kept(checkpoint)] if is_resumable else []
+    trainer = _trainer(recipe, run, callbacks)
+    goes_on = is_resumable and checkpoint.is_file()
+    with warnings.catch_warnings():
+        # drawing takes its own processes before; loading arrays from memory needs none
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")  # Lightning's own use of torch
+        warnings.filterwarnings("ignore", message=".*number of training batches.*logging interval")
+        module.to(memory_format=torch.channels_last).train()
+        trainer.fit(module, datamodule=loaders, ckpt_path=str(checkpoint) if goes_on else None, weights_only=True)
+    if average is not None:
+        average.on_train_end(trainer, module)  # not called when the checkpoint was of the last epoch; twice is once
+    if best is not None and best.is_file():
+        module.network.load_state_dict(load_file(best))
+    return Learned(module.network.cpu().eval(), curves.rows)
 
 
 def fit(recipe: Recipe, run: Run) -> tuple[FrameClassifier, dict[str, Pictures]]:
-    """Train.
+    """Train on the recipe's phantoms.
 
     Args:
         recipe: what to make.
@@ -172,46 +129,55 @@ def fit(recipe: Recipe, run: Run) -> tuple[FrameClassifier, dict[str, Pictures]]
     Returns:
         The trained network on the CPU in evaluation mode, and the pictures of the splits train, validation, test.
     """
-    lightning.seed_everything(run.seed, verbose=False)
-    splits = {
-        name: pictures(recipe, getattr(recipe.phantoms, name), cache=run.cache, workers=run.workers)
+    splits = drawn_parts(recipe, run)
+    epochs = min(recipe.fit.epochs, run.limit_epochs or recipe.fit.epochs)
+    shorter = recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"epochs": epochs})})
+    return learned(shorter, lessons_of(recipe, splits), run).network, {str(name): one for name, one in splits.items()}
+
+
+def drawn_parts(recipe: Recipe, run: Run) -> dict[Part, Pictures]:
+    """The recipe's phantoms, from the cache where they lie there."""
+    cache = run.cache if rank() == 0 else None  # two writers of one file would spoil it
+    return {
+        name: pictures(recipe, getattr(recipe.phantoms, name), cache=cache, workers=run.workers)
         for name in ("train", "validation", "test")
     }
-    loaders = [
-        _loader(Shows(splits["train"], recipe, run.seed), recipe),
-        _loader(Shows(splits["validation"], None), recipe),
-    ]
-    epochs = min(recipe.fit.epochs, run.limit_epochs or recipe.fit.epochs)
-    module = FrameFit(recipe, steps=epochs * len(loaders[0])).to(memory_format=torch.channels_last)
-    trainer = lightning.Trainer(
-        max_epochs=epochs,
-        accelerator="auto",
-        devices="auto",
-        callbacks=[RichProgressBar(leave=True), _Epochs()],
+
+
+def lessons_of(recipe: Recipe, splits: Mapping[Part, Pictures]) -> dict[Part, Lesson]:
+    """Drawn parts as lessons."""
+    return {name: drawn_lesson(one, getattr(recipe.phantoms, name).first_seed) for name, one in splits.items()}
+
+
+def equalised(recipe: Recipe, histogram: np.ndarray[Any, np.dtype[np.int64]]) -> Recipe:
+    """The recipe with the grey table of a training part's histogram in its input, as the card will state it."""
+    shown = recipe.input.model_copy(update={"grey_table": grey_table(histogram)})
+    return recipe.model_copy(update={"input": shown})
+
+
+def _trainer(recipe: Recipe, run: Run, callbacks: list[Callback]) -> lightning.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it advertises services on the network
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    world, here = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    on_gpu = run.device == "gpu" or (run.device == "auto" and torch.cuda.is_available())
+    return lightning.Trainer(
+        max_epochs=recipe.fit.epochs,
+        max_steps=-1 if run.steps is None else run.steps,
+        limit_train_batches=run.steps,  # an epoch that is not finished would not be validated
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=here,
+        num_nodes=world // here,
+        strategy="ddp" if world > 1 else "auto",
+        precision="bf16-mixed" if on_gpu else "32-true",
+        sync_batchnorm=on_gpu and world > 1,
+        deterministic=run.is_deterministic,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(run.folder, name="", version=LOG),
         default_root_dir=run.folder,
-        enable_checkpointing=False,
+        enable_checkpointing=any(isinstance(one, Kept) for one in callbacks),
         enable_model_summary=False,
-        log_every_n_steps=min(10, len(loaders[0])),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1,
+        log_every_n_steps=1 if run.steps is not None else 10,
     )
-    with warnings.catch_warnings():
-        # drawing takes its own processes before; loading arrays from memory needs none
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")  # Lightning's own use of torch
-        trainer.fit(module, loaders[0], loaders[1])
-    return module.network.cpu().eval(), splits
-
-
-def _loader(shows: Shows, recipe: Recipe) -> DataLoader[Shown]:
-    train = shows.recipe is not None
-
-    def together(items: Sequence[Shown]) -> Batch:
-        frames = normalised(np.stack([item.picture for item in items]), recipe.input)
-        return (
-            frames.contiguous(memory_format=torch.channels_last),
-            torch.from_numpy(np.stack([item.where for item in items])),
-            torch.from_numpy(np.stack([item.labels for item in items])),
-            torch.tensor([item.judge for item in items]),
-            torch.tensor([item.good for item in items]),
-        )
-
-    return DataLoader(shows, batch_size=recipe.fit.batch, shuffle=train, drop_last=train, collate_fn=together)

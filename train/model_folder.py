@@ -14,7 +14,7 @@ from models.card import Abstain, Calibration, Map, ModelCard, Vectors, write_car
 from models.frame_classifier import FrameClassifier
 from models.preprocess import normalised
 from models.weights import VECTORS, WEIGHTS, save_tensors
-from train.fit import class_loss
+from train.loss import class_loss
 from train.measure import cases, measure, screen_cases
 from train.phantoms import Pictures
 from train.recipe import Recipe

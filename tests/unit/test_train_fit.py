@@ -10,53 +10,11 @@ from typer.testing import CliRunner
 
 from dicom_ai.classify.runtime import Classifier
 from train.__main__ import app
-from train.fit import assessability_loss, class_loss, map_loss
 from train.model_folder import abstain_of, temperature_of
 from train.phantoms import Pictures
 from train.recipe import RECIPES
 
 torch.set_num_threads(1)
-
-
-def test_the_map_loss_is_least_when_the_peak_lies_on_the_sign() -> None:
-    where = torch.zeros(1, 32, 32, dtype=torch.uint8)
-    where[0, 8:16, 8:16] = 2
-    maps = torch.zeros(1, 3, 8, 8)
-    judge = torch.tensor([True])
-    losses = []
-    for row, column in ((2, 2), (6, 6)):
-        here = maps.clone()
-        here[0, 1, row, column] = 20
-        losses.append(float(map_loss(here, where, judge)))
-    assert losses[0] < 0.01
-    assert losses[1] > 5
-    assert float(map_loss(maps + 1, where * 0, judge)) == 0
-    assert float(map_loss(maps + 1, where, ~judge)) == 0
-
-
-def test_the_map_loss_grows_with_evidence_far_from_the_sign() -> None:
-    where = torch.zeros(1, 32, 32, dtype=torch.uint8)
-    where[0, 8:16, 8:16] = 1
-    maps = torch.zeros(1, 1, 8, 8)
-    maps[0, 0, 2:4, 2:4] = 20
-    tight = float(map_loss(maps, where, torch.tensor([True])))
-    maps[0, 0, 5:, :] = 15
-    assert float(map_loss(maps, where, torch.tensor([True]))) > tight + 0.5
-
-
-def test_pictures_that_may_not_be_judged_do_not_teach_classes() -> None:
-    labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    right_wrong = torch.tensor([[9.0, -9.0], [9.0, -9.0]])
-    for head in ("softmax", "sigmoid"):
-        assert float(class_loss(right_wrong, labels, torch.tensor([True, False]), head)) < 0.01
-        assert float(class_loss(right_wrong, labels, torch.tensor([True, True]), head)) > 4
-        assert float(class_loss(right_wrong, labels, torch.tensor([False, False]), head)) == 0
-
-
-def test_a_blanked_picture_teaches_no_assessability() -> None:
-    logits, good = torch.tensor([9.0, 9.0]), torch.tensor([1.0, float("nan")])
-    assert float(assessability_loss(logits, good)) < 0.01
-    assert float(assessability_loss(logits, good * float("nan"))) == 0
 
 
 def drawn(labels: list[list[float]], good: list[bool]) -> Pictures:

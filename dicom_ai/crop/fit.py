@@ -32,9 +32,6 @@ NEAR = 2.5
 LEAST_POINTS = 4
 """Points under which nothing is said of an edge."""
 
-MOST_PARAMETERS = 7
-"""Of any shape's outline."""
-
 STAYING = 0.1
 """Weight, in points, of staying where the shape was: what no point speaks of does not move."""
 
@@ -89,20 +86,16 @@ def all_moved(shapes: Sequence[Shape], light: Light, *, reach: int, rounds: int,
     for turn in range(rounds):
         outlines = [outline_of(shape, points) for shape in found]
         offset, weight = _asked(found, outlines, light, max(2, reach >> turn))
-        moves = np.zeros((*offset.shape, MOST_PARAMETERS))
-        for mine, outline in zip(moves, outlines, strict=True):
-            mine[:, : outline.moves.shape[1]] = outline.moves
-            # a parameter that a shape does not have moves nothing, and stays
-        steps = _solved(moves, offset, weight * np.stack([outline.weight for outline in outlines]))
-        pairs = zip(outlines, steps, strict=True)
-        found = [outline.put(step[: outline.moves.shape[1]]) for outline, step in pairs]
+        moves = np.array([outline.moves for outline in outlines])
+        steps = _solved(moves, offset, weight * np.array([outline.weight for outline in outlines]))
+        found = [outline.put(step) for outline, step in zip(outlines, steps, strict=True)]
     return found
 
 
 def _asked(shapes: Sequence[Shape], outlines: Sequence[Outline], light: Light, reach: int) -> tuple[Floats, Floats]:
     """Where the light ends along the outlines (S, 4N), and 1 where it does and the point is free, else 0 (S, 4N)."""
-    at = np.stack([outline.at for outline in outlines])
-    out = np.stack([outline.out for outline in outlines])
+    at = np.array([outline.at for outline in outlines])
+    out = np.array([outline.out for outline in outlines])
     offset, seen = ends_of_light(light, at.reshape(-1, 2), out.reshape(-1, 2), reach)
     return offset.reshape(at.shape[:2]), (seen.reshape(at.shape[:2]) & _are_free(at, shapes)).astype(np.float64)
 
@@ -131,7 +124,7 @@ def seen_along(shape: Shape, light: Light, *, reach: int) -> tuple[tuple[Asked, 
 def least_seen(shapes: Sequence[Shape], light: Light, *, reach: int) -> list[float]:
     """Share of points that see the light end, on the worst edge within the window; as `seen_along`, but cheap."""
     outlines = [outline_of(shape, FEW) for shape in shapes]
-    at = np.stack([outline.at for outline in outlines])
+    at = np.array([outline.at for outline in outlines])
     offset, seen = ends_of_light(light, at.reshape(-1, 2), np.concatenate([one.out for one in outlines]), reach)
     free = _are_free(at, shapes).reshape(-1, 4, FEW)
     agreed = ((np.abs(offset) <= NEAR) & seen).reshape(-1, 4, FEW) & free
@@ -169,9 +162,9 @@ def _shift(light: Light, at: Floats, out: tuple[float, float], reach: int) -> fl
 
 def _are_free(at: Floats, shapes: Sequence[Shape]) -> npt.NDArray[np.bool_]:
     """Which points (S, N, 2) lie within the windows of their shapes, and not on the edge, (S, N)."""
-    x, y = at[..., 0], at[..., 1]
-    x0, y0, x1, y1 = np.array([shape.cut for shape in shapes]).T[:, :, np.newaxis]
-    return np.asarray((x > x0 + 1) & (x < x1 - 1) & (y > y0) & (y < y1 - 1))
+    cuts = np.array([shape.cut for shape in shapes]).reshape(-1, 1, 2, 2)
+    free = (at > cuts[:, :, 0] + (1, 0)) & (at < cuts[:, :, 1] - 1)
+    return np.asarray(free[..., 0] & free[..., 1])
 
 
 def _solved(moves: Floats, offset: Floats, weight: Floats) -> Floats:
@@ -179,16 +172,17 @@ def _solved(moves: Floats, offset: Floats, weight: Floats) -> Floats:
     size = np.abs(moves).mean(axis=1, keepdims=True) + 1e-9
     scaled, still, spoke = moves / size, STAYING * np.eye(moves.shape[2]), weight > 0
     turned = np.ascontiguousarray(scaled.transpose(0, 2, 1))
-    middle = spoke.sum(axis=1, keepdims=True) // 2
+    spoken = np.count_nonzero(spoke, axis=1)
+    middle = np.arange(len(moves)), spoken // 2
     step, robust = np.zeros((len(moves), moves.shape[2], 1)), weight
     for turn in range(ROUNDS):
         weighted = turned * robust[:, np.newaxis]
         step = np.linalg.solve(weighted @ scaled + still, weighted @ offset[:, :, np.newaxis])
         if turn < ROUNDS - 1:
             rest = np.abs(offset - (scaled @ step)[..., 0])
-            usual = np.take_along_axis(np.sort(np.where(spoke, rest, np.inf)), middle, 1)
-            sigma = np.maximum(TRUSTED, 1.5 * np.where(spoke.any(axis=1, keepdims=True), usual, 0.0))
-            robust = weight / (1 + (rest / sigma) ** 2)
+            usual = np.where(spoken > 0, np.sort(np.where(spoke, rest, np.inf))[middle], 0.0)
+            rest /= np.maximum(TRUSTED, 1.5 * usual)[:, np.newaxis]
+            robust = weight / (1 + rest * rest)
     return np.asarray(step[..., 0] / size[:, 0])
 
 

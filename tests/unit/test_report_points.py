@@ -36,6 +36,7 @@ SHOWN: dict[int, tuple[str, ...]] = {
         "browser/test_ohif.py::test_the_report_of_two_stills_lies_on_its_images",
     ),
     7: (  # places
+        "unit/test_bright_square.py::test_a_square_comes_back_through_the_service_within_two_pixels",
         "unit/test_report_region.py::test_a_square_of_known_place_comes_back_in_full_frame_pixels",
         "unit/test_report_cases.py::test_regions_and_frames_outside_the_image_are_refused",
         "browser/test_ohif.py::test_the_report_of_a_clip_lies_on_its_frames",
@@ -56,6 +57,11 @@ SHOWN: dict[int, tuple[str, ...]] = {
         "unit/test_report_cases.py::test_a_revision_names_its_predecessor",
     ),
     12: (  # captures: size, pixels, length and speed, loss, letters off the scan, nothing of the screen around it
+        "unit/test_report_capture_written.py::test_every_row_of_a_capture_is_as_it_must_be",
+        "unit/test_report_capture_written.py::test_what_is_decoded_is_what_was_drawn",
+        "unit/test_report_capture_written.py::test_a_clip_holds_the_analysed_frames_at_their_pace",
+        "unit/test_report_capture_written.py::test_what_the_source_lost_is_carried_on",
+        "unit/test_report_capture_written.py::test_nothing_of_the_patient_is_left_in_the_pixels",
         "unit/test_report_capture.py::test_a_still_is_a_raw_secondary_capture_of_the_same_size",
         "unit/test_report_capture.py::test_a_clip_holds_exactly_the_analysed_frames_at_the_sources_speed",
         "unit/test_report_capture.py::test_lossy_history_is_carried_on_even_when_stored_raw",
@@ -65,6 +71,8 @@ SHOWN: dict[int, tuple[str, ...]] = {
         "unit/test_report_overlay.py::test_everything_else_is_black",
     ),
     13: (  # what a PACS accepts: three, two, one, none of the classes; Implicit VR only; failures and retries
+        "unit/test_delivery_forms.py::test_every_destination_gets_exactly_one_right_form_or_an_alarm",
+        "unit/test_delivery_forms.py::test_a_lost_connection_repeats_the_form_and_its_bytes",
         "unit/test_delivery.py::test_the_report_takes_the_best_form_that_is_accepted",
         "unit/test_delivery.py::test_a_destination_without_any_form_of_a_report_is_told_to_people",
         "unit/test_deliver_negotiate.py::test_a_class_accepted_in_a_syntax_we_do_not_write_is_not_chosen",

@@ -29,7 +29,7 @@ FAINT, WEAK, SURE = 0.0, 0.5, (5.0, 0.0)
 """Logits: cells above the first are joined; a group whose cells add up to the third is a hit; one that reaches the
 second is compared with the words of the header."""
 
-LOOKED_AT, CLEAR, STILL_CLEAR = -1.0, (3.0, 2.0), (40.0, 4.0)
+LOOKED_AT, CLEAR, STILL_CLEAR = -1.0, (5.0, 2.0), (40.0, 4.0)
 """Logits: where the first look gives more than the first, a closer one follows; a group of that whose cells add up to
 the second and whose clearest cell reaches the third is a hit as well. Of text that the rule calls legible the first
 look alone misses one in a hundred at its own threshold, and next to nothing at this one. In pictures made of many

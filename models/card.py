@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-
 CARD = "card.json"
 
 
@@ -180,7 +179,7 @@ def parse_card(content: bytes) -> ModelCard:
     """
     told = json.loads(content)
     if not isinstance(told, dict):
-        raise ValueError(f"{CARD} is not a JSON object")
+        raise ValueError(f"{CARD} is not a JSON object")  # noqa: TRY004 - a wrong file, not a wrong call
     digests = told.get("digests")
     stated = digests.pop(CARD, None) if isinstance(digests, dict) else None
     card = ModelCard.model_validate_json(json.dumps(told))  # as JSON: what JSON may not say, a card may not

@@ -73,7 +73,7 @@ def run_recipe(recipe: Recipe, source: Source, run: Run, out: Path) -> dict[str,
 
 def _run_fold(recipe: Recipe, source: Source, run: Run, fold: int) -> None:
     began = time.monotonic()
-    recipe, parts, digests = _parts(recipe, source, run, fold)
+    recipe, parts, digests = parts_taught(recipe, source, run, fold)
     network, started = _start(recipe, source, run)
     found = learned(recipe, parts, run, network=network, is_resumable=True)
     if rank() != 0:
@@ -93,8 +93,14 @@ def _run_fold(recipe: Recipe, source: Source, run: Run, fold: int) -> None:
     })  # fmt: skip
 
 
-def _parts(recipe: Recipe, source: Source, run: Run, fold: int) -> tuple[Recipe, dict[Part, Lesson], dict[str, str]]:
-    """The recipe with the training part's grey table where it asks for one, the parts, and what phantoms hash to."""
+def parts_taught(
+    recipe: Recipe, source: Source, run: Run, fold: int
+) -> tuple[Recipe, dict[Part, Lesson], dict[str, str]]:
+    """The recipe with the training part's grey table where it asks for one, the parts, and what phantoms hash to.
+
+    Raises:
+        ValueError: a part has no frame that the recipe's head can use.
+    """
     if source.made is not None and source.split is not None:
         if recipe.grey == "equalised":
             recipe = equalised(recipe, training_histogram(source.made, source.split, fold))
@@ -214,6 +220,17 @@ def _require_same(out: Path, key: str) -> None:
 
 def _is_finished(out: Path) -> bool:
     return bool(_read(out / RUN).get("finished")) if (out / RUN).is_file() else False
+
+
+def read_fold(folder: Path) -> dict[str, Any]:
+    """What is stated of one finished fold.
+
+    Raises:
+        ValueError: it is not finished.
+    """
+    if not (folder / FOLD).is_file():
+        raise ValueError(f"{folder} holds no finished run of one fold")
+    return _read(folder / FOLD)
 
 
 def _sha(value: Any) -> str:

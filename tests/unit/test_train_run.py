@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from dicom_ai.classify.runtime import Classifier
 from tests.collected import clip, data_set, store
 from train.__main__ import app
 from train.evaluate.runs import read_run
@@ -99,6 +100,15 @@ def test_a_killed_run_goes_on_and_ends_as_if_nobody_had_killed_it(tiny: Path, wh
     assert all(torch.equal(ours[name], other[name]) for name in other)
     curves = [[row["validation_loss"] for row in read_run(folder).word("curves")] for folder in (out, whole)]
     assert curves[0] == curves[1]
+
+
+def test_a_run_becomes_a_model_that_is_proven_but_not_vouched_for(tiny: Path, whole: Path) -> None:
+    result = fitted(tiny, whole, "--model")
+    assert result.exit_code == 0, result.output
+    card = Classifier(whole / "model", device="cpu").card
+    assert (card.grade, card.map.kind, card.calibration.kind) == ("research", "grad_cam", "temperature")
+    assert card.digests["weights.safetensors"] == read_run(whole).weights
+    assert card.abstain.kind == "feature_distance"
 
 
 def collected(folder: Path) -> Any:

@@ -14,7 +14,8 @@ from train.fit import Run, fit, rank
 from train.model_folder import write_folder
 from train.recipe import Recipe, read_recipe, recipes, scaled
 from train.run_folder import rows_of, run_recipe
-from train.source import SPLIT, source_of
+from train.run_model import write_model
+from train.source import SPLIT, Source, source_of
 
 
 def command(
@@ -41,6 +42,7 @@ def command(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Refuse what the device cannot do twice alike.")
     ] = False,
+    model: Annotated[bool, typer.Option("--model", help="Also RUN/model, which promote can sign.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line on standard output.")] = False,
 ) -> None:
     """Train a recipe. The same command again goes on where the last one was stopped.
@@ -60,11 +62,20 @@ def command(
         wanted = scaled(wanted, size=size, images=images if data is None else None, epochs=epochs)
         if wanted.makes == "demonstration":
             return _demonstrate(wanted, run, out, console, is_alone=data is None and start is None)
-        told = run_recipe(wanted, source_of(data, split, fold=fold, most=images, start=start), run, out)
+        told = _run(wanted, source_of(data, split, fold=fold, most=images, start=start), run, out, has_model=model)
     except (OSError, ValueError, StartRefused) as exc:
         console.print(str(exc), style="red", highlight=False, markup=False)
         raise typer.Exit(2) from exc
     return _tell(told, out, console, as_json=as_json)
+
+
+def _run(recipe: Recipe, source: Source, run: Run, out: Path, *, has_model: bool) -> dict[str, Any]:
+    if has_model and len(source.folds) > 1:
+        raise ValueError("--model needs one network: choose a fold with --fold")
+    told = run_recipe(recipe, source, run, out)
+    if has_model and rank() == 0:
+        write_model(out, recipe, source, run)
+    return told
 
 
 def _tell(told: dict[str, Any], out: Path, console: Console, *, as_json: bool) -> None:

@@ -40,6 +40,9 @@ ACROSS = 0.2
 """Share of a letter that lies outside of a kept shape when it stands across the edge; one further inside is whole
 enough to be found as text."""
 
+GROUND = 0.25
+"""Least share of ground in every column of a line of letters that stands on it."""
+
 MOST_BITTEN = 0.04
 """Share of a kept shape that strokes may take; beyond it, text lies across the picture. Of 194 clean simulated
 screens 0.97 of the tissue is kept at least, so 0.93 of it is left with a bite of this size."""
@@ -145,13 +148,15 @@ def _taken(grey: Grey, keep: Mask) -> Grey:
     taken, reached, strokes = np.zeros_like(drawn), np.zeros_like(drawn), _Strokes(drawn)
     joined = strokes.met(grown(inside, CLEAR), strokes.sure(steps))
     beyond = _Strokes(drawn & (1 - grown(inside, RIM)))
+    ground = int(np.bincount(grey[~keep], minlength=1).argmax())
+    empty = np.asarray(cv2.inRange(grey, max(0, ground - STILL), min(255, ground + STILL)) > 0)
     for label in beyond.sure(steps):  # as much of a letter may be hidden by the rim
         whole = int(strokes.labels[beyond.labels == label][0])
         beyond.take(taken if whole in joined else reached, label, hidden=RIM)
+        if whole in joined and max(beyond.stats[label, 2:4]) <= LETTER[1]:
+            _follow(taken, beyond.stats[label, :4].tolist(), drawn, empty)
     within = np.bincount(strokes.labels[keep], minlength=strokes.count)
     is_across = (within > 0) & (within <= (1 - ACROSS) * strokes.stats[:, cv2.CC_STAT_AREA])
-    ground = int(np.bincount(grey[~keep], minlength=1).argmax())
-    empty = np.asarray(cv2.inRange(grey, max(0, ground - STILL), min(255, ground + STILL)) > 0)
     empty |= steps <= FLAT  # the middle of a thick stroke
     letters = strokes.sure(steps) & set(np.flatnonzero(strokes.are_letters(empty)).tolist())
     met = letters & set(np.flatnonzero(is_across).tolist()) | strokes.met(taken | reached, letters)
@@ -163,6 +168,24 @@ def _taken(grey: Grey, keep: Mask) -> Grey:
         if not met:
             break
     return taken
+
+
+def _follow(taken: Grey, box: list[int], drawn: Grey, empty: Mask) -> None:
+    """Add the rest of a line of letters of which one lies beyond the rim, both ways, as far as its ground goes.
+
+    Where its last letter runs into the picture nothing else tells that letters are there: all of them hang together.
+    """
+    x, y, w, h = box
+    rows = slice(max(0, y - 2), min(len(taken), y + h + 2))
+    is_ground = empty[rows].mean(axis=0) >= GROUND
+    is_written = drawn[rows].max(axis=0) > 0
+    for step, start in ((1, x + w), (-1, x - 1)):
+        last = at = start
+        while 0 <= at < len(is_ground) and is_ground[at] and abs(at - last) <= h:
+            last = at if is_written[at] else last
+            at += step
+        first, end = sorted((start, last + step * (h // 2)))
+        taken[rows, max(0, first) : end + 1] = 1
 
 
 class _Strokes:

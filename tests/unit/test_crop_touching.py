@@ -131,3 +131,18 @@ def test_text_over_a_dark_tip_and_a_dark_side_of_whole_objects(tmp_path, seed, n
     assert seen.verdict.trace.legible
     assert seen.verdict.trace.touched == 0
     assert seen.verdict.tissue >= 0.96
+
+
+@pytest.mark.parametrize("level", [40, 80, 255])
+@pytest.mark.parametrize("into", [0, 2, 5])
+def test_a_line_that_runs_into_the_picture_is_followed_over_the_ground(into, level):
+    wider = ((77.0, 100.0), (460.0, 100.0), (460.0, 360.0), (77.0, 360.0))  # a fit that reaches 20 pixels too far
+    grey = np.zeros(SIZE, np.uint8)
+    grey[97:363, 97:463] = np.random.default_rng(into).integers(40, 90, (266, 366), np.uint8)
+    wide = cv2.getTextSize("RULO", cv2.FONT_HERSHEY_SIMPLEX, 11 / 21, 1)[0][0]
+    _, ink = written("RULO", (97 - wide + into, 200), 11, level)
+    shown = np.maximum(grey, np.where(ink, level, 0)).astype(np.uint8)
+    before, after, mask = judged(shown, (wider,))
+    assert after.status == "cropped"
+    assert not (mask & ink)[:, :97].any()
+    assert mask.sum() >= 0.97 * mask_of(before.keep, *SIZE).sum()

@@ -65,6 +65,10 @@ def test_pixelmed_finds_nothing_in_a_verdict_but_the_readers_word(verdict, sop_c
     assert [complaint.line() for complaint in complaints(document, made.all)] == []
 
 
+TRANSLATED = re.compile(r"^Warning: .*meaning .* than code meaning in template concept name context group")
+"""The title of a note in the site's language: the code is the standard's, its meaning translated (PS3.3 8.3)."""
+
+
 def taken_back(made: ResultSet, language: str = "en") -> Dataset:
     recall = Recall("Muster^Doktor", "Of another patient.", "2026-01-05T09:00:00", language)
     return rejection_note([made.report, *made.captures], recall, namespace="site")
@@ -74,7 +78,8 @@ def taken_back(made: ResultSet, language: str = "en") -> Dataset:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_pixelmed_finds_nothing_in_a_note_that_takes_results_back(language, tmp_path):
     installed("pixelmed")
-    assert findings("pixelmed", written(taken_back(result_set(), language), tmp_path)) == []
+    found = findings("pixelmed", written(taken_back(result_set(), language), tmp_path))
+    assert [line for line in found if not (language == "zh" and TRANSLATED.search(line))] == []
 
 
 @pytest.mark.verify

@@ -20,7 +20,8 @@ torch.set_num_threads(1)
 
 def small(name: str, images: int) -> Recipe:
     """At 64 px, 96 where the network needs them; batches of 16."""
-    recipe = scaled(read_recipe(name), size=96 if "inception" in name else 64, images=images)
+    size = 96 if "inception" in name else 64
+    recipe = scaled(read_recipe(name), size=size, images=images, epochs=STEPS // 2)
     return recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"batch": BATCH})})
 
 

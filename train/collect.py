@@ -84,23 +84,24 @@ def collect(
         ValueError: nothing at all is kept.
     """
     fates = [_fate(unit, bench) for unit in shown]
-    left = [_left_out(unit, reason) for unit, (reason, _) in zip(units, fates, strict=True)]
+    left = [_left_out(unit, reason) for unit, (reason, _, _) in zip(units, fates, strict=True)]
     kept = [number for number, one in enumerate(left) if one is None]
     if not kept:
         raise ValueError("nothing was kept: every still and clip was left out")
     clips = tuple(_clips([units[number] for number in kept], [fates[number][1] for number in kept], wanted))
+    black = sum(fates[number][2] for number in kept)
     gone = [one for one in left if one is not None]
-    made = DataSet(wanted.out, wanted.reading.task, CLASS_IDS[wanted.reading.task], clips, _facts(gone, wanted))
+    made = DataSet(wanted.out, wanted.reading.task, CLASS_IDS[wanted.reading.task], clips, _facts(gone, wanted, black))
     _write(made, (bench.done(units[number]) for number in kept))
     return made, gone
 
 
-def _fate(unit: Unit, bench: Bench) -> tuple[str, int]:
-    """The reason why it is left out, or "", and how many frames are kept; the squares stay on disk."""
+def _fate(unit: Unit, bench: Bench) -> tuple[str, int, int]:
+    """The reason why it is left out, or "", how many frames are kept, and how many were black."""
     if unit.reason:
-        return unit.reason, 0
+        return unit.reason, 0, 0
     done = bench.done(unit)
-    return done.reason, len(done.squares)
+    return done.reason, len(done.squares), done.black
 
 
 def _left_out(unit: Unit, reason: str) -> LeftOut | None:
@@ -118,7 +119,7 @@ def _clips(units: Sequence[Unit], counts: Sequence[int], wanted: Wanted) -> Iter
         first += count
 
 
-def _facts(gone: Sequence[LeftOut], wanted: Wanted) -> dict[str, Any]:
+def _facts(gone: Sequence[LeftOut], wanted: Wanted, black: int) -> dict[str, Any]:
     reading = wanted.reading
     return {
         "made_by": "collect",
@@ -127,6 +128,7 @@ def _facts(gone: Sequence[LeftOut], wanted: Wanted) -> dict[str, Any]:
         "classes": dict(sorted(reading.classes.items())),
         "dropped": sorted(reading.drop),
         "asked": None if reading.asked is None else reading.asked.model_dump(mode="json"),
+        "black_frames": black,
         "looked_at": sorted(wanted.looked_at),
         "left_out": [{"id": one.id, "source": one.source, "reason": one.reason} for one in gone],
     }

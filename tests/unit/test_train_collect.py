@@ -89,6 +89,7 @@ def test_what_is_kept_is_square_grey_and_labelled(made):
     assert data_set.labels.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
     assert {clip.cropped_by for clip in data_set.clips} == {"publisher"}
     assert data_set.shapes.min() > 100
+    assert data_set.facts["black_frames"] == 3
 
 
 def test_what_is_left_out_has_a_reason(made):

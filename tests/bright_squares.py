@@ -5,6 +5,8 @@ reaches, and its class weight is positive: the map of its first class is the squ
 constant. Everything found of the square is then the doing of crop, resize, map, contour and the way back.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +57,12 @@ def _network(*, n_classes: int, cell: int) -> FrameClassifier:
     return network
 
 
-if "bright_cells" not in registry.names():
+@contextmanager
+def registered() -> Iterator[None]:
+    """While the network is known by its name; tests of all registered networks know nothing of it."""
     registry.register("bright_cells")(_network)
+    yield
+    del registry._BUILDERS["bright_cells"]
 
 
 def seeing_model(folder: Path, *, size: int, cell: int) -> Installed:

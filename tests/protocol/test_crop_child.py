@@ -33,7 +33,9 @@ def screens(frames=1):
     ys, xs = np.mgrid[:ROWS, :COLUMNS] + 0.5
     radius, angle = np.hypot(xs - 320, ys - 10), np.arctan2(xs - 320, ys - 10)
     sector = (radius > 80) & (radius < 430) & (np.abs(angle) < 0.6)
-    clip = np.where(sector, random.integers(20, 200, (frames, ROWS, COLUMNS)), 0).astype(np.uint8)
+    noise = random.integers(0, 256, (frames, ROWS, COLUMNS)).astype(np.float32)
+    speckle = np.stack([cv2.GaussianBlur(frame, (0, 0), 1.5) for frame in noise])  # white noise has lines like letters
+    clip = np.where(sector, np.clip((speckle - 128) * 2.5 + 90, 20, 200), 0).astype(np.uint8)
     for frame in clip:
         cv2.putText(frame, "DOE JANE 1970", (20, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 255, 2)
         cv2.putText(frame, "DOE", (40, 80), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 255, 2)
@@ -174,10 +176,10 @@ def test_unreadable_bytes_fail_and_the_next_object_is_fine(tmp_path, sound, cont
 
 
 def test_memory_limit_ends_the_object_not_the_service(tmp_path, sound):
-    clip = np.zeros((1, 7000, 9000), np.uint8)
-    clip[:] = np.random.default_rng(1).integers(20, 200, 9000, np.uint8)
+    clip = np.zeros((1, 9000, 12000), np.uint8)
+    clip[:] = np.random.default_rng(1).integers(20, 200, 12000, np.uint8)
     greedy = saved(tmp_path, instance(clip))
-    with cropper(memory_mib=768) as crop:
+    with cropper(memory_mib=512) as crop:
         outcome, kept = crop.crop(greedy, 16)
         assert (outcome.status, kept) == ("quarantined", None)
         assert outcome.reason in {"decoder_died", "decode_failed"}

@@ -45,7 +45,7 @@ from dicom_ai.simulate.phantom import lung
 from dicom_ai.simulate.screen import Header, screen, sector_size
 from dicom_ai.site import SiteTables
 from dicom_ai.store import tables
-from tests.bright_squares import MOST, Painted, Square, Wish, heat_of, painted, seeing_model
+from tests.bright_squares import MOST, Painted, Square, Wish, heat_of, painted, registered, seeing_model
 from tests.workplace import CAPTURE_CLASSES, Workplace, destination, pacs, small_cropper, workplace
 
 torch.set_num_threads(1)
@@ -70,6 +70,12 @@ class Found:
     apart: float
     cell: float
     heat_is_inside: bool
+
+
+@pytest.fixture(scope="module", autouse=True)
+def network() -> Iterator[None]:
+    with registered():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -124,6 +124,7 @@ def test_a_capture_has_a_preview_of_its_own_pixels(held: Held, kind: str, frame:
 def test_a_document_has_no_preview(held: Held, kind: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         held.pacs.get(f"/instances/{held.ids[kind]}/preview")
+    caught.value.close()
     assert caught.value.code == 415
 
 

@@ -25,7 +25,7 @@ from pydicom.uid import (
 
 from dicom_ai.deliver.address import Address, parse_address
 from dicom_ai.deliver.echo import echo
-from dicom_ai.deliver.negotiate import choose_report_class, report_contexts, split_into_associations
+from dicom_ai.deliver.negotiate import report_contexts, report_forms, split_into_associations
 from dicom_ai.deliver.paths import send_paths
 from dicom_ai.deliver.send import Item, Outcome, Sender, deliver_batch
 from dicom_ai.errors import PeerUnreachable, SettingsError
@@ -140,7 +140,7 @@ def test_an_outage_loses_nothing(peer, tmp_path):
 
 def test_the_best_report_class_is_negotiated(peer):
     with Sender(SETTINGS).associate(peer, report_contexts()) as association:
-        assert choose_report_class(association.accepted) == "1.2.840.10008.5.1.4.1.1.88.34"
+        assert report_forms(association.accepted)[0] == "1.2.840.10008.5.1.4.1.1.88.34"
 
 
 def test_echo(peer):

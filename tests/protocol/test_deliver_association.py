@@ -21,7 +21,7 @@ from pynetdicom.sop_class import Verification
 
 from dicom_ai.deliver.address import Address
 from dicom_ai.deliver.echo import echo
-from dicom_ai.deliver.negotiate import SR_CLASSES, choose_report_class, report_contexts
+from dicom_ai.deliver.negotiate import report_contexts, report_forms
 from dicom_ai.deliver.send import Item, Outcome, Sender, deliver_batch
 from dicom_ai.errors import PeerFailed, PeerRefused, PeerUnreachable
 from dicom_ai.settings import Deliver
@@ -184,15 +184,18 @@ def test_a_peer_that_takes_no_class_at_all_refused(tmp_path):
         deliver(address, [stored(tmp_path, 1)])
 
 
-@pytest.mark.parametrize("last", [("34", "33", "22"), ("33", "22"), ("22",), ()])
-def test_the_report_class_follows_what_the_peer_accepts(tmp_path, last):
-    refused = [sop_class for sop_class in SR_CLASSES if sop_class.rpartition(".")[2] not in last]
+# 3D SR, Comprehensive SR, Enhanced SR, Basic Text SR; Secondary Capture; Encapsulated PDF (PS3.4 B.5)
+FORMS = [f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("88.34", "88.33", "88.22", "88.11", "7", "104.1")]
+
+
+@pytest.mark.parametrize("n_refused", range(len(FORMS) + 1))
+def test_the_forms_of_a_report_follow_what_the_peer_accepts(tmp_path, n_refused):
+    """Without any SR of measurements the text is next; where every form is refused, nothing is left."""
     with (
-        pacs(tmp_path, *(f"refuse:{sop_class}" for sop_class in refused)) as (address, _),
+        pacs(tmp_path, *(f"refuse:{sop_class}" for sop_class in FORMS[:n_refused])) as (address, _),
         Sender(QUICK).associate(address, [*report_contexts(), IMAGE]) as association,
     ):
-        chosen = choose_report_class(association.accepted)
-    assert chosen == (f"1.2.840.10008.5.1.4.1.1.88.{last[0]}" if last else None)
+        assert report_forms(association.accepted) == tuple(FORMS[n_refused:])
 
 
 def test_a_peer_that_lies_about_the_object_is_taken_at_its_word(tmp_path):

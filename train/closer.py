@@ -27,8 +27,9 @@ LEAST = -1.5
 """Logit of the first look from which a place becomes an example: a little lower than where the check looks closer."""
 
 _UNSURE = 255
-_DEPTHS = (12, 16, 16, 32, 32, 48, 48)
-_STRIDES = (1, 2, 1, 2, 1, 2, 1)
+_DEPTHS, _STRIDES = (16, 16, 16, 32, 32, 48, 48), (1, 2, 1, 2, 1, 2, 1)
+"""Channels in multiples of 16: what ONNX Runtime need not reorder between its layers."""
+
 Bytes = npt.NDArray[np.uint8]
 
 

@@ -48,18 +48,24 @@ class Net(nn.Module):
             nn.Conv2d(WIDTH, WIDTH, 3, padding=1), nn.ReLU(), nn.Conv2d(WIDTH, 1, 1),
         )  # fmt: skip
 
-    def forward(self, cells: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-        """uint8 (N, h, w, PLANES), bool (N, h, w) to logits (N, h, w); cells outside tell their neighbours nothing."""
-        logs = torch.log1p(cells.permute(0, 3, 1, 2).float())
-        first = self.layers[1](self.layers[0](logs)) * inside[:, None]
+    def forward(self, logs: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+        """float32 (N, h, w, PLANES), log(1 + number), and bool (N, h, w) to logits (N, h, w).
+
+        Cells outside tell their neighbours nothing.
+        """
+        first = self.layers[1](self.layers[0](logs.permute(0, 3, 1, 2))) * inside[:, None]
         return self.layers[2:](first)[:, 0]  # type: ignore[no-any-return]
+
+
+def _logs(cells: npt.NDArray[np.uint8]) -> torch.Tensor:
+    return torch.log1p(torch.from_numpy(cells).float())
 
 
 def export(net: Net, file: Path) -> None:
     """Write a network as `dicom_ai.crop.glyphs` reads it."""
-    axes = {name: {0: "n", 1: "h", 2: "w"} for name in ("planes", "inside", "logits")}
-    example = torch.zeros(1, 4, 4, PLANES, dtype=torch.uint8), torch.ones(1, 4, 4, dtype=torch.bool)
-    torch.onnx.export(net.eval(), example, str(file), dynamo=False, input_names=["planes", "inside"],
+    axes = {name: {0: "n", 1: "h", 2: "w"} for name in ("logs", "inside", "logits")}
+    example = torch.zeros(1, 4, 4, PLANES), torch.ones(1, 4, 4, dtype=torch.bool)
+    torch.onnx.export(net.eval(), example, str(file), dynamo=False, input_names=["logs", "inside"],
                       output_names=["logits"], dynamic_axes=axes)  # fmt: skip
 
 
@@ -85,7 +91,7 @@ def fit(cells: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], *, epochs: i
         order, total = rng.permutation(count), 0.0
         for start in range(0, count - 15, 16):
             some = np.sort(order[start : start + 16])
-            loss = loss_of(net(torch.from_numpy(cells[some]), _ALL), torch.from_numpy(truth[some]))
+            loss = loss_of(net(_logs(cells[some]), _ALL), torch.from_numpy(truth[some]))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -97,9 +103,7 @@ def fit(cells: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8], *, epochs: i
 
 def _told(net: Net, cells: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> str:
     with torch.no_grad():
-        logits = torch.cat(
-            [net(torch.from_numpy(part), _ALL) for part in np.array_split(cells, max(1, len(cells) // 16))]
-        )
+        logits = torch.cat([net(_logs(part), _ALL) for part in np.array_split(cells, max(1, len(cells) // 16))])
     text, none = logits[torch.from_numpy(truth == 1)], logits[torch.from_numpy(truth == 0)]
     return f"text cells over 0: {float((text > 0).float().mean()):.4f}, others: {float((none > 0).float().mean()):.6f}"
 

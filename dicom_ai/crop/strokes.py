@@ -22,7 +22,6 @@ PLANES = 4 * _MEASURES + len(_AVERAGED)
 """Numbers of a cell."""
 
 _NEAR = np.ones((5, 5), np.uint8)
-_BAND, _RIM = 96, 8
 _AROUND = 9
 """Cells over which a neighbourhood is averaged: 72 pixels, more than a letter, less than a line."""
 
@@ -39,7 +38,7 @@ def planes(grey: Grey, keep: Grey) -> Grey:
         strokes, thin dark strokes, share of bright ones; first differences along both axes; second differences in four
         directions; the greatest of both strokes; the same at half the resolution; then three of them around.
     """
-    quarters = np.concatenate([_band(grey, keep, top) for top in range(0, grey.shape[0], _BAND)])
+    quarters = _quarters(grey, keep)
     rows, columns = quarters.shape[0] // 2, quarters.shape[1] // 2
     out = np.empty((rows, columns, PLANES), np.uint8)
     apart = quarters.reshape(rows, 2, columns, 2 * _MEASURES)
@@ -51,15 +50,11 @@ def planes(grey: Grey, keep: Grey) -> Grey:
     return out
 
 
-def _band(grey: Grey, keep: Grey, top: int) -> Grey:
-    """The quarter cells of some rows: planes of a band stay in the processor's cache, which is twice as fast."""
-    above, below = min(top, _RIM), min(_RIM, max(0, grey.shape[0] - top - _BAND))
-    rows = slice(top - above, min(grey.shape[0], top + _BAND) + below)
-    part, inside = np.ascontiguousarray(grey[rows]), np.ascontiguousarray(keep[rows])
-    half = cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_LINEAR)  # 2 x 2 means
-    cells = [*_fine(part, inside), *_coarse(np.asarray(half, np.uint8), np.ascontiguousarray(inside[::2, ::2]))]
-    end = cells[0].shape[0] - below // QUARTER
-    return np.asarray(cv2.merge([cell[above // QUARTER : end] for cell in cells]), np.uint8)
+def _quarters(grey: Grey, keep: Grey) -> Grey:
+    """The measures of the quarters of cells, (H/4, W/4, _MEASURES)."""
+    half = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_LINEAR)  # 2 x 2 means
+    coarse = _coarse(np.asarray(half, np.uint8), np.ascontiguousarray(keep[::2, ::2]))
+    return np.asarray(cv2.merge([*_fine(grey, keep), *coarse]), np.uint8)
 
 
 def _fine(grey: Grey, keep: Grey) -> list[Grey]:

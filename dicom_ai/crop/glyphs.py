@@ -1,7 +1,7 @@
 """Measured cells to how much each looks like a piece of a letter: a very small network, learned from drawn letters.
 
-Its weights come from `python -m train.letters`, which draws echoes of many kinds, writes on them, and marks them with what
-is no text. What this is not: reading, or the decision what a hit means (that is `text`).
+Its weights come from `python -m train.letters`, which draws echoes of many kinds, writes on them, and marks them with
+what is no text. What this is not: reading, or the decision what a hit means (that is `text`).
 """
 
 from functools import lru_cache

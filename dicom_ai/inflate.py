@@ -14,6 +14,7 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from dicom_ai.errors import UnreadableInstance, UnsupportedPixels
+from dicom_ai.seekable import Seekable
 
 DEFLATED = str(DeflatedExplicitVRLittleEndian)
 
@@ -112,45 +113,33 @@ class _Unfolded(io.BufferedReader):
         return super().read(size)
 
 
-class _Unfolding(io.RawIOBase):
+class _Unfolding(Seekable):
     """The unfolded data set as a stream; going back means beginning anew."""
 
     def __init__(self, source: BinaryIO, begin: int) -> None:
+        super().__init__()
         self.limit = HEADER
         self._source, self._begin = source, begin
-        self._at = 0
         self._restart()
 
     def _restart(self) -> None:
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         self._from, self._made = self._begin, 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence == io.SEEK_END:
-            while self._some(1 << 16):
-                pass
-            offset += self._made
-        self._at = max(0, offset + (self._at if whence == io.SEEK_CUR else 0))
-        return self._at
+    def end(self) -> int:
+        while self._some(1 << 16):
+            pass
+        return self._made
 
     def readinto(self, buffer: Any) -> int:
-        if self._at < self._made:
+        if self.at < self._made:
             self._restart()
-        while self._made < self._at:
-            if not self._some(min(1 << 16, self._at - self._made)):
+        while self._made < self.at:
+            if not self._some(min(1 << 16, self.at - self._made)):
                 return 0
         some = self._some(len(buffer))
         memoryview(buffer)[: len(some)] = some
-        self._at += len(some)
+        self.at += len(some)
         return len(some)
 
     def _some(self, most: int) -> bytes:

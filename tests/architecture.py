@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("dicom_ai", "models", "train")
 
 _VALUES = (
-    "charset", "inflate", "instance", "finding", "kept", "mapping", "reasons", "errors", "points", "ports", "settings",
+    "charset", "inflate", "instance", "finding", "kept", "mapping", "reasons", "seekable", "errors", "points", "ports", "settings",
     "site",
 )  # fmt: skip
 BASE = {f"dicom_ai.{name}" for name in _VALUES}

@@ -17,6 +17,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
 from dicom_ai.crop.encapsulated import fragments_of
 from dicom_ai.errors import NotAnalysable, UnreadableInstance, UnsupportedPixels
+from dicom_ai.seekable import Seekable
 
 MOST_ELEMENTS = 200_000
 """Elements and items looked at. A scanner's object has some hundred; items of defined length are skipped whole."""
@@ -44,32 +45,22 @@ class PixelBytes:
     vr: str
 
 
-class _Part(io.RawIOBase):
+class _Part(Seekable):
     """A part of a stream as a stream of its own, so that nothing behind it can be read as pixels."""
 
     def __init__(self, stream: BinaryIO, begin: int, end: int) -> None:
-        self._stream, self._begin, self._size, self._at = stream, begin, end - begin, 0
+        super().__init__()
+        self._stream, self._begin, self._size = stream, begin, end - begin
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, start + offset)
-        return self._at
+    def end(self) -> int:
+        return self._size
 
     def readinto(self, buffer: Any) -> int:
-        room = memoryview(buffer)[: max(0, self._size - self._at)]
-        self._stream.seek(self._begin + self._at)
+        room = memoryview(buffer)[: max(0, self._size - self.at)]
+        self._stream.seek(self._begin + self.at)
         some = self._stream.read(len(room))
         room[: len(some)] = some
-        self._at += len(some)
+        self.at += len(some)
         return len(some)
 
 

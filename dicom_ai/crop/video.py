@@ -17,6 +17,7 @@ from pydicom.encaps import parse_basic_offsets, parse_fragments
 
 from dicom_ai.crop.colour import Frame
 from dicom_ai.errors import UnsupportedPixels
+from dicom_ai.seekable import Seekable
 
 CAPTURE_OPTIONS = (
     "format_whitelist;h264,hevc,mpegvideo,mpeg,mpegts,mov|"
@@ -32,12 +33,13 @@ _OPENING = (
 )  # fmt: skip
 
 
-class _Fragments(io.RawIOBase):
+class _Fragments(Seekable):
     """The fragments of encapsulated Pixel Data as one seekable stream (PS3.5 A.4: a video may be cut anywhere)."""
 
     def __init__(self, pixels: BinaryIO) -> None:
+        super().__init__()
         parse_basic_offsets(pixels)
-        self._source, self._at = pixels, 0
+        self._source = pixels
         self._parts: list[tuple[int, int, int]] = []  # where it begins in the stream, in the source, its length
         self.size = 0
         for offset in parse_fragments(pixels)[1]:
@@ -46,31 +48,20 @@ class _Fragments(io.RawIOBase):
             self._parts.append((self.size, offset + 8, length))
             self.size += length
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
-        self._at = max(0, start + offset)
-        return self._at
+    def end(self) -> int:
+        return self.size
 
     def readinto(self, buffer: Any) -> int:
         room = memoryview(buffer)
         done = 0
         for begin, offset, length in self._parts:
-            if begin <= self._at < begin + length and done < len(room):
-                into = self._at - begin
+            if begin <= self.at < begin + length and done < len(room):
+                into = self.at - begin
                 self._source.seek(offset + into)
                 some = self._source.read(min(len(room) - done, length - into))
                 room[done : done + len(some)] = some
                 done += len(some)
-                self._at += len(some)
+                self.at += len(some)
         return done
 
 

@@ -174,19 +174,6 @@ def test_the_table_of_recipes_is_one_command(tmp_path: Path, tiny: Path) -> None
     assert read_run(tmp_path / "smoke").told.logits.shape == (8, 4)
 
 
-def watched(*words: str, module: str = "tests.no_network") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", module, *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1500)
-
-
-@pytest.mark.verify
-def test_a_run_opens_no_socket(tiny: Path, tmp_path: Path) -> None:
-    if "takes no filter" in watched("tests.unit.opens_local_socket").stderr:
-        pytest.skip("this kernel lets no process limit itself")
-    done = watched("train", *words_of(tiny, tmp_path / "run"))
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
 @pytest.mark.verify
 @pytest.mark.timeout(1800)
 def test_two_processes_learn_what_one_learns(tiny: Path, whole: Path, tmp_path: Path) -> None:

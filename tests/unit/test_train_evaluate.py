@@ -22,7 +22,7 @@ from train.split import divided, read_split
 from train.tables import Predictions
 
 QUICK = Chance(resamples=100)
-DATA, SPLIT, BY_IMAGE = {"digest": "a" * 64}, {"digest": "b" * 64, "by": "patient"}, {"digest": "c" * 64, "by": "image"}
+DATA, SPLIT = {"digest": "a" * 64}, {"digest": "b" * 64, "by": "patient"}
 
 
 def units(told: Predictions, of=frames_of):
@@ -204,28 +204,6 @@ def test_what_cannot_be_judged_is_refused(tmp_path, change, says):
     run_folder(tmp_path, replace(told, **change(told)))
     with pytest.raises(ValueError, match=says):
         report_of([read_run(tmp_path)], QUICK)
-
-
-def test_a_split_by_image_never_stands_alone(tmp_path):
-    told = predictions(0, patients=12)
-    loose = run_folder(tmp_path / "loose", told, recipe="x", data=DATA, split=BY_IMAGE)
-    other = run_folder(tmp_path / "other", told, recipe="y", data=DATA, split=SPLIT)
-    for folders in ([loose], [loose, other]):
-        with pytest.raises(ValueError, match="split by image"):
-            report_of([read_run(folder) for folder in folders], QUICK)
-    grouped = run_folder(tmp_path / "grouped", told, recipe="x", data=DATA, split=SPLIT)
-    report, _ = report_of([read_run(loose), read_run(grouped)], QUICK)
-    (gap,) = report["gaps"]
-    assert (gap["by_image"], gap["by_patient"]) == ("loose", "grouped")
-    assert gap["rows"][0]["by_image"] == gap["rows"][0]["by_patient"]  # the predictions are the same here
-
-
-def test_the_split_beside_is_the_one_that_was_named(tmp_path):
-    told = predictions(0, patients=12)
-    loose = run_folder(tmp_path / "loose", told, recipe="x", data=DATA, split=BY_IMAGE | {"beside": "d" * 64})
-    grouped = run_folder(tmp_path / "grouped", told, recipe="x", data=DATA, split=SPLIT)
-    with pytest.raises(ValueError, match="split by image"):
-        report_of([read_run(loose), read_run(grouped)], QUICK)
 
 
 def test_differences_are_paired_and_a_run_does_not_differ_from_itself(tmp_path):

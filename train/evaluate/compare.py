@@ -62,10 +62,12 @@ def compared(told: Sequence[Told], chance: Chance) -> list[dict[str, Any]]:
 
 
 def _same_units(one: Units, other: Units) -> bool:
-    """Whether two runs were judged on the same clips with the same truth: only then patients can be paired."""
-    if one.class_ids != other.class_ids or not np.array_equal(one.key, other.key):
+    """Whether two runs were judged on the same units with the same truth: only then patients can be paired."""
+    if one.class_ids != other.class_ids or len(one) != len(other):
         return False
-    return np.array_equal(one.patient, other.patient) and np.array_equal(one.truth, other.truth, equal_nan=True)
+    mine, its = (units.where(np.argsort(units.key)) for units in (one, other))  # type: ignore[arg-type]
+    is_same = np.array_equal(mine.key, its.key) and np.array_equal(mine.patient, its.patient)
+    return is_same and np.array_equal(mine.truth, its.truth, equal_nan=True)
 
 
 def _differences(first: Judged, other: Judged, chance: Chance) -> dict[str, Any]:
@@ -80,33 +82,42 @@ def _differences(first: Judged, other: Judged, chance: Chance) -> dict[str, Any]
     return found
 
 
-def gaps(told: Sequence[Told]) -> list[dict[str, Any]]:
+def gaps(told: Sequence[Told], chance: Chance) -> list[dict[str, Any]]:
     """By image and by patient beside each other, frame by frame as the papers counted.
 
     Returns:
-        [{"by_image", "by_patient": names of runs, "rows": [{"figure", "by_image", "by_patient"}]}]; what is not
-        estimable on either side is null.
+        [{"by_image", "by_patient": names of runs, "rows": [{"figure", "by_image", "by_patient", "gap"}]}]; what is not
+        estimable on either side is null. The gap is by image less by patient, with an interval where both judged the
+        same frames, as those of two cross-validations.
     """
     return [
-        {"by_image": one.run.name, "by_patient": other.run.name, "rows": _gap_rows(one, other)}
+        {"by_image": one.run.name, "by_patient": other.run.name, "rows": _gap_rows(one, other, chance)}
         for one in told
         for other in told
         if one.run.is_by_image and _are_beside(one.run, other.run)
     ]
 
 
-def _gap_rows(by_image: Told, by_patient: Told) -> list[dict[str, Any]]:
-    sides = [one.overall["frame"].row for one in (by_image, by_patient)]
-    rows = [
-        _gap_row(f"{part}/{figure}", [side[part]["figures"][figure] for side in sides])
-        for part, figure in (("whole", "accuracy"), ("whole", "kappa"), ("macro", "f1"), ("macro", "auc"))
-    ]
-    for name in sides[0]["classes"]:
-        for figure in ("f1", "auc"):
-            values = [side["classes"].get(name, {"figures": {figure: None}})["figures"][figure] for side in sides]
-            rows.append(_gap_row(f"{name}/{figure}", values))
+def _gap_rows(by_image: Told, by_patient: Told, chance: Chance) -> list[dict[str, Any]]:
+    sides = [one.overall["frame"] for one in (by_image, by_patient)]
+    is_same = _same_units(by_image.frames, by_patient.frames)
+    names = ["whole/accuracy", "whole/kappa", "macro/f1", "macro/auc"]
+    names += [f"{class_id}/{figure}" for class_id in sides[0].row["classes"] for figure in ("f1", "auc")]
+    rows = []
+    for name in names:
+        values = [_figure_of(side, name) for side in sides]
+        gap = None
+        if all(values):
+            low, high = None, None
+            if is_same:
+                low, high = interval(sides[0].samples[name] - sides[1].samples[name], chance.level) or (None, None)
+            gap = {"value": values[0]["value"] - values[1]["value"], "low": low, "high": high}
+        rows.append({"figure": name, "by_image": values[0], "by_patient": values[1], "gap": gap})
     return rows
 
 
-def _gap_row(name: str, values: list[Any]) -> dict[str, Any]:
-    return {"figure": name, "by_image": values[0], "by_patient": values[1]}
+def _figure_of(side: Judged, name: str) -> Any:
+    part, figure = name.split("/")
+    if part in ("whole", "macro"):
+        return side.row[part]["figures"][figure]
+    return side.row["classes"].get(part, {"figures": {figure: None}})["figures"][figure]

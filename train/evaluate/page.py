@@ -86,11 +86,12 @@ def _compared(rows: Sequence[Mapping[str, Any]], said: Language) -> str:
 
 def _gap(gap: Mapping[str, Any], said: Language) -> str:
     head = [word("figure", said), f"{word('by_image', said)}: {gap['by_image']}"]
-    head.append(f"{word('by_patient', said)}: {gap['by_patient']}")
+    head += [f"{word('by_patient', said)}: {gap['by_patient']}", word("pretended", said)]
     body = []
     for row in gap["rows"]:
         part, _, name = row["figure"].partition("/")
         shown = [cell(row[side], percent=name != "kappa") for side in ("by_image", "by_patient")]
+        shown.append(cell(row["gap"], percent=name != "kappa", sign="+"))
         label = f"{word('mean' if part == 'macro' else part, said)}, {word(name, said)}"
         body.append([text(label), *shown])
     return table(head, body)

@@ -82,7 +82,7 @@ def report_of(runs: Sequence[Run], chance: Chance) -> tuple[dict[str, Any], list
         "rule": {"fewest_patients": FEWEST},
         "runs": [one.row for one in told],
         "compared": compared(told, chance),
-        "gaps": gaps(told),
+        "gaps": gaps(told, chance),
     }
     if len(told) == 1:
         report |= {name: told[0].row[name] for name in EVIDENCE}

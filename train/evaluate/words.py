@@ -42,6 +42,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "run": ("run", "训练"),
     "fold": ("fold", "折"),
     "spread": ("mean ± standard deviation", "均值 ± 标准差"),
+    "pretended": ("difference", "差值"),
     "difference": ("difference to the first", "与首个之差"),
     "by_image": ("by image", "按图像"),
     "by_patient": ("by patient", "按患者"),
@@ -81,8 +82,8 @@ _ENGLISH: dict[str, str] = {
     "means": "Means over: {classes}.",
     "not_ours": "Other images and other patients: beside ours for orientation, not for comparison.",
     "fitted": "The temperature {value} was fitted on {on}.",
-    "gap_said": "Split by image, neighbours of a judged frame were learned from. Only the right column says something "
-    "of new patients.",
+    "gap_said": "Split by image, neighbours of a judged frame were learned from. Only the column by patient says "
+    "something of new patients; the difference is what the other one pretends.",
     "one_fold": "Frames of fold {fold}, a sample.",
     "derived": "Contains pictures of the data set: its licence applies to this page.",
     "by_image_run": "This run was split by image; its figures say nothing of new patients.",
@@ -96,7 +97,8 @@ _CHINESE: dict[str, str] = {
     "means": "均值所含类别：{classes}。",
     "not_ours": "图像与患者均不同：仅供参照，不可直接比较。",
     "fitted": "温度 {value} 拟合于：{on}。",
-    "gap_said": "按图像划分时，训练集中含有被评估帧的相邻帧。只有右列能说明对新患者的表现。",
+    "gap_said": "按图像划分时，训练集中含有被评估帧的相邻帧。只有按患者划分的一列能说明对新患者的表现；"
+    "差值即按图像划分造成的虚高。",
     "one_fold": "第 {fold} 折的抽样帧。",
     "derived": "本页含有数据集的图像：须遵守其许可。",
     "by_image_run": "此次训练按图像划分，其数值不能说明对新患者的表现。",

@@ -115,8 +115,8 @@ def test_false_alarms_on_real_clips(figure):
             check.look(np.ascontiguousarray(frame[:, :, ::-1]))
         vote = check.vote(Policy())
         alarms += vote.reason is not None or bool(vote.blanked)
-    figure("live text check, false alarms on real lung clips, 4 frames of each", f"{alarms} of {len(files)}", "< 2 %")
-    assert alarms <= 0.02 * len(files)
+    figure("live text check, false alarms on real lung clips, 4 frames of each", f"{alarms} of {len(files)}", "< 5 %")
+    assert alarms <= 0.05 * len(files)  # each costs a look by a person; a name that is missed costs a patient
 
 
 @pytest.mark.benchmark

@@ -96,6 +96,7 @@ OPTIONS_ARE_PARAMETERS = (
     "train.commands.evaluate",
     "train.commands.fit",
     "train.commands.promote",
+    "train.commands.pull",
     "train.commands.split",
     "train.commands.table",
 )  # Typer: one parameter per command line option

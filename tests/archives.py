@@ -29,6 +29,8 @@ class Archive:
         say: changes the answers to a query.
         give: changes the objects it sends for a C-GET.
         models: Query/Retrieve models it offers.
+        classes: storage classes it gives objects of.
+        sends_to: AE title -> address and port, for C-MOVE; nothing is sent to others.
         asked: identifiers of the queries, as they came.
         given: SOP Instance UIDs asked for by C-GET.
         moved: (AE title, SOP Instance UID) asked for by C-MOVE.
@@ -38,6 +40,8 @@ class Archive:
     say: Callable[[list[Dataset]], list[Dataset]] = lambda answers: answers
     give: Callable[[list[Dataset]], list[Dataset]] = lambda objects: objects
     models: Sequence[str] = (FIND, GET, MOVE)
+    classes: Sequence[str] = STRUCTURED_REPORTS
+    sends_to: dict[str, tuple[str, int]] = field(default_factory=dict)
     asked: list[Dataset] = field(default_factory=list)
     given: list[str] = field(default_factory=list)
     moved: list[tuple[str, str]] = field(default_factory=list)
@@ -49,14 +53,22 @@ class Archive:
         yield from ((0xFF00, answer) for answer in self.say(self._answers(wanted)))
 
     def on_get(self, event: evt.Event) -> Iterator[object]:
-        self.given.append(str(event.identifier.SOPInstanceUID))
+        self.given.append(str(event.identifier.get("SOPInstanceUID") or ""))
         objects = self.give(self._matching(event.identifier))
         yield len(objects)
         yield from ((0xFF00, ds) for ds in objects)
 
     def on_move(self, event: evt.Event) -> Iterator[object]:
-        self.moved.append((str(event.move_destination).strip(), str(event.identifier.SOPInstanceUID)))
-        yield (None, None)
+        to = str(event.move_destination).strip()
+        self.moved.append((to, str(event.identifier.get("SOPInstanceUID") or "")))
+        if to not in self.sends_to:
+            yield (None, None)
+            return
+        objects = self.give(self._matching(event.identifier))
+        contexts = [build_context(uid, [ExplicitVRLittleEndian]) for uid in self.classes]
+        yield (*self.sends_to[to], {"contexts": contexts})
+        yield len(objects)
+        yield from ((0xFF00, ds) for ds in objects)
 
     def _matching(self, wanted: Dataset) -> list[Dataset]:
         return [
@@ -88,7 +100,7 @@ def archive(*holds: Dataset, **manners: object) -> Iterator[Archive]:
     entity.supported_contexts = [
         build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]) for uid in one.models
     ]
-    for uid in STRUCTURED_REPORTS:
+    for uid in one.classes:
         entity.add_supported_context(
             uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian], scu_role=True, scp_role=True
         )

@@ -22,6 +22,8 @@ from train.folder import is_picture
 from train.labels import Reading, Told, read_labels
 
 TABLE = "labels.csv"
+UNFINISHED = ".part"
+"""Files of this kind are being written, or were when a run was broken off."""
 
 _TRANSDUCERS = ("LINEAR", "CURVED LINEAR", "SECTOR_PHASED", "SECTOR_MECH", "SECTOR_ANNULAR", "SINGLE CRYSTAL")
 """Terms of Transducer Type (0018,6031) that are taken over (PS3.3 C.8.5.6.1.8); free text might name somebody."""
@@ -99,7 +101,8 @@ def _of_source(source: Source, rules: Rules) -> Iterator[Unit]:
         yield _unit(tuple(base / name for name in one.files), one, source, rules)
     named = {(base / name).resolve() for one in told for name in one.files}
     for path in sorted(source.folder.rglob("*")):
-        if path.is_file() and path.resolve() not in named and (is_picture(path) or _is_dicom(path)):
+        is_there = path.is_file() and path.suffix != UNFINISHED and path.resolve() not in named
+        if is_there and (is_picture(path) or _is_dicom(path)):
             is_left_out = source.table is not None or is_picture(path)
             nobody = Told((path.relative_to(source.folder).as_posix(),), "", source.name, "", "", {}, single_sign=False)
             yield _unit((path,), replace(nobody, reason="not_in_table" if is_left_out else ""), source, rules)

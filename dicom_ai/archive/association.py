@@ -9,8 +9,9 @@ What this is not: what to ask, or whether an answer is believed (`query`, `retri
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
@@ -21,7 +22,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association as Negotiated
 from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE, C_STORE
 from pynetdicom.dsutils import decode, encode
-from pynetdicom.presentation import build_context, build_role
+from pynetdicom.presentation import PresentationContext, build_context, build_role
 
 from dicom_ai.errors import After, PeerFailed, PeerRefused, PeerUnreachable
 from dicom_ai.instance import STRUCTURED_REPORTS
@@ -47,11 +48,29 @@ Take = Callable[[C_STORE, str], bool]
 """What is done with an object that arrives during a C-GET, in this transfer syntax; whether it was asked for."""
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What an association is for.
+
+    Attributes:
+        classes: storage classes that may arrive by C-GET, each with its transfer syntaxes.
+        split: a context for each transfer syntax, so that an archive sends what it has as it has it; else one for all.
+        longest: bytes that may arrive; None: `LONGEST_ANSWER` for all messages that answer one request.
+            With a number, for each message.
+    """
+
+    classes: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict.fromkeys(STRUCTURED_REPORTS, _SYNTAXES))
+    split: bool = False
+    longest: int | None = None
+
+
 class ArchiveAssociation:
     """An established association of which we are the service class user. Made by `asking`."""
 
-    def __init__(self, negotiated: Negotiated, traffic: "_Traffic", response_timeout_s: float) -> None:
-        self._negotiated, self._traffic, self._timeout_s = negotiated, traffic, response_timeout_s
+    def __init__(
+        self, negotiated: Negotiated, traffic: "_Traffic", response_timeout_s: float, terms: Terms = Terms()
+    ) -> None:
+        self._negotiated, self._traffic, self._timeout_s, self._terms = negotiated, traffic, response_timeout_s, terms
         self._message_id = 0
         self._syntaxes: dict[int, str] = {}
         self._contexts: dict[str, int] = {}
@@ -63,7 +82,7 @@ class ArchiveAssociation:
     @property
     def can_get(self) -> bool:
         """Whether the archive gives objects over this association."""
-        return GET in self._contexts and any(uid in self._contexts for uid in STRUCTURED_REPORTS)
+        return GET in self._contexts and any(uid in self._contexts for uid in self._terms.classes)
 
     @property
     def can_move(self) -> bool:
@@ -139,7 +158,7 @@ class ArchiveAssociation:
         request.Identifier = BytesIO(encode(identifier, syntax.is_implicit_VR, syntax.is_little_endian) or b"")
         if not self._is_alive():
             raise self._ended("the association dropped")
-        deadline, self._traffic.n_received = time.monotonic() + _PATIENCE * self._timeout_s, 0
+        deadline, self._traffic.n_received = self._deadline(), 0
         self._negotiated.dimse.send_msg(request, context_id)
         while True:
             got, message = self._negotiated.dimse.get_msg(block=True)
@@ -155,6 +174,12 @@ class ArchiveAssociation:
             if not is_object and message.MessageIDBeingRespondedTo != request.MessageID:
                 raise self._ended("it answered another request")
             yield int(got or 0), message
+            if self._terms.longest is not None and not isinstance(request, C_FIND):
+                # objects are many and large: each has its own time and room; whoever takes them counts them
+                deadline, self._traffic.n_received = self._deadline(), 0
+
+    def _deadline(self) -> float:
+        return time.monotonic() + _PATIENCE * self._timeout_s
 
     def _answer_store(self, request: C_STORE, context_id: int, status: int) -> None:
         response = C_STORE()
@@ -176,9 +201,9 @@ class ArchiveAssociation:
 class _Traffic:
     """The connection under the association and how much came over it since the last request."""
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, longest: int | None) -> None:
         self.n_received, self.is_open, self.is_over = 0, False, False
-        self._limit_s = limit_s
+        self._limit_s, self._longest = limit_s, longest
         self._socket: socket.socket | None = None
 
     def on_request(self, event: evt.Event) -> None:
@@ -195,7 +220,7 @@ class _Traffic:
     def on_data(self, event: evt.Event) -> None:
         """Bytes arrived; runs in the thread that reads the socket."""
         self.n_received += len(event.data)
-        if self.n_received > LONGEST_ANSWER and not self.is_over:
+        if self.n_received > (self._longest or LONGEST_ANSWER) and not self.is_over:
             self.is_over = True
             event.assoc.dul.event_queue.put("Evt19")  # as pynetdicom ends an association it cannot follow
 
@@ -206,18 +231,19 @@ class _Traffic:
 
 
 @contextmanager
-def asking(node: Node, settings: Deliver) -> Iterator[ArchiveAssociation]:
+def asking(node: Node, settings: Deliver, terms: Terms = Terms()) -> Iterator[ArchiveAssociation]:
     """An association with an archive; released at the end, aborted on any error.
 
     Args:
         node: whom to call.
         settings: our AE title and the time limits.
+        terms: what may arrive over it; documents unless told otherwise.
 
     Raises:
         PeerUnreachable: no connection, no answer in time, or the association was rejected.
         PeerRefused: the archive takes part in no query of ours.
     """
-    association = _open(node, settings)
+    association = _open(node, settings, terms)
     try:
         yield association
     except BaseException:
@@ -226,21 +252,20 @@ def asking(node: Node, settings: Deliver) -> Iterator[ArchiveAssociation]:
     association.end()
 
 
-def _open(node: Node, settings: Deliver) -> ArchiveAssociation:
+def _open(node: Node, settings: Deliver, terms: Terms) -> ArchiveAssociation:
     ours = ApplicationEntity(ae_title=settings.ae_title)
     ours.connection_timeout = ours.acse_timeout = settings.connect_timeout_s
     ours.dimse_timeout = ours.network_timeout = settings.response_timeout_s
-    traffic = _Traffic(settings.response_timeout_s)
-    wanted = [build_context(uid, list(_SYNTAXES)) for uid in (FIND, GET, MOVE, *STRUCTURED_REPORTS)]
+    traffic = _Traffic(settings.response_timeout_s, terms.longest)
     where = f"{node.ae_title} at {node.host}:{node.port}"
     try:
         negotiated = ours.associate(
             node.host,
             node.port,
-            contexts=wanted,
+            contexts=_contexts(terms),
             ae_title=node.ae_title,
             max_pdu=_LARGEST_PDU,
-            ext_neg=[build_role(uid, scp_role=True) for uid in STRUCTURED_REPORTS],
+            ext_neg=[build_role(uid, scp_role=True) for uid in terms.classes],
             evt_handlers=[
                 (evt.EVT_ACSE_SENT, traffic.on_request),
                 (evt.EVT_CONN_OPEN, traffic.on_open),
@@ -251,7 +276,7 @@ def _open(node: Node, settings: Deliver) -> ArchiveAssociation:
     except OSError as exc:  # the name does not resolve
         raise PeerUnreachable(f"{node.host}: {exc.strerror}") from exc
     if negotiated.is_established:
-        return ArchiveAssociation(negotiated, traffic, settings.response_timeout_s)
+        return ArchiveAssociation(negotiated, traffic, settings.response_timeout_s, terms)
     traffic.close()
     answer = negotiated.acceptor.primitive
     if not traffic.is_open:
@@ -259,6 +284,13 @@ def _open(node: Node, settings: Deliver) -> ArchiveAssociation:
     if answer is not None and answer.result == 0:
         raise PeerRefused(f"{where} takes no queries of ours")
     raise PeerUnreachable(f"{where} did not accept the association")
+
+
+def _contexts(terms: Terms) -> list[PresentationContext]:
+    models = [build_context(uid, list(_SYNTAXES)) for uid in (FIND, GET, MOVE)]
+    if not terms.split:
+        return [*models, *(build_context(uid, list(syntaxes)) for uid, syntaxes in terms.classes.items())]
+    return [*models, *(build_context(uid, one) for uid, syntaxes in terms.classes.items() for one in syntaxes)]
 
 
 def _hold_reactor(event: evt.Event) -> None:

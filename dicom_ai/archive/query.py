@@ -5,14 +5,13 @@ with a word for it and never followed: an archive that answers wrongly once must
 this is not: the documents themselves (`retrieve`).
 """
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal
 
 from pydicom.dataset import Dataset
 
+from dicom_ai.archive.answers import contradiction, distinct, keys, text
 from dicom_ai.archive.association import ArchiveAssociation
 from dicom_ai.errors import PeerUnreachable
 from dicom_ai.instance import STRUCTURED_REPORTS
@@ -20,8 +19,6 @@ from dicom_ai.instance import STRUCTURED_REPORTS
 MOST_ANSWERS = 1000
 """To one query inside of one study; an archive with more to say is not believed at all."""
 
-_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # PS3.5 9.1
-Level = Literal["STUDY", "SERIES", "IMAGE"]
 IsHis = Callable[[Dataset], bool]
 """Whether an answer at study level names the patient that the study is of; True where it names none."""
 
@@ -63,29 +60,20 @@ def holding(archive: ArchiveAssociation, study: str, is_his: IsHis) -> Holding:
         PeerUnreachable, PeerRefused, PeerFailed: as `ArchiveAssociation.find`; nothing is known of the study then.
     """
     found = Holding()
-    at_study = _ask(archive, _keys("STUDY", study, PatientID="", ModalitiesInStudy=""), found.refused)
+    at_study = _ask(archive, keys("STUDY", study, PatientID="", ModalitiesInStudy=""), found.refused)
     found.is_there = bool(at_study)
     if any(not is_his(answer) for answer in at_study):
         found.refused.append("other_patient")
         return found
     if not at_study:
         return found
-    asked = _keys("SERIES", study, SeriesInstanceUID="", Modality="SR")
-    for series in _distinct(_ask(archive, asked, found.refused), "SeriesInstanceUID", found.refused):
-        asked = _keys("IMAGE", study, SeriesInstanceUID=series, SOPInstanceUID="", SOPClassUID="")
+    asked = keys("SERIES", study, SeriesInstanceUID="", Modality="SR")
+    for series in distinct(_ask(archive, asked, found.refused), "SeriesInstanceUID", found.refused):
+        asked = keys("IMAGE", study, SeriesInstanceUID=series, SOPInstanceUID="", SOPClassUID="")
         answers = [one for one in _ask(archive, asked, found.refused) if _may_be_a_verdict(one)]
-        uids = _distinct(answers, "SOPInstanceUID", found.refused)
+        uids = distinct(answers, "SOPInstanceUID", found.refused)
         found.documents += [Document(study, series, uid) for uid in uids]
     return found
-
-
-def _keys(level: Level, study: str, **keys: str) -> Dataset:
-    asked = Dataset()
-    asked.QueryRetrieveLevel = level
-    asked.StudyInstanceUID = study
-    for keyword, value in keys.items():
-        setattr(asked, keyword, value)
-    return asked
 
 
 def _ask(archive: ArchiveAssociation, asked: Dataset, refused: list[str]) -> list[Dataset]:
@@ -94,47 +82,10 @@ def _ask(archive: ArchiveAssociation, asked: Dataset, refused: list[str]) -> lis
     if len(answers) > MOST_ANSWERS:
         archive.abort()
         raise PeerUnreachable(f"more than {MOST_ANSWERS} answers to one query about one study")
-    words = [(_outside(asked, answer), answer) for answer in answers]
+    words = [(contradiction(asked, answer), answer) for answer in answers]
     refused += [word for word, _ in words if word]
     return [answer for word, answer in words if not word]
 
 
-_WORDS = {
-    "StudyInstanceUID": "other_study",
-    "SeriesInstanceUID": "other_series",
-    "Modality": "other_modality",
-    "QueryRetrieveLevel": "other_level",
-}
-
-
-def _outside(asked: Dataset, answer: Dataset) -> str:
-    """A word for how an answer contradicts the question; "" when it does not. Silence contradicts nothing."""
-    for keyword, word in _WORDS.items():
-        wanted, said = _text(asked, keyword), _text(answer, keyword)
-        if wanted and said and said != wanted:
-            return word
-    return ""
-
-
-def _distinct(answers: Sequence[Dataset], keyword: str, refused: list[str]) -> list[str]:
-    seen: dict[str, None] = {}
-    for answer in answers:
-        uid = _text(answer, keyword)
-        if len(uid) > 64 or not _UID.fullmatch(uid):
-            refused.append("no_uid")
-        elif uid in seen:
-            refused.append("repeated")
-        else:
-            seen[uid] = None
-    return list(seen)
-
-
 def _may_be_a_verdict(answer: Dataset) -> bool:
-    return _text(answer, "SOPClassUID") in ("", *STRUCTURED_REPORTS)
-
-
-def _text(ds: Dataset, keyword: str) -> str:
-    try:
-        return str(ds.get(keyword) or "").strip(" \0")
-    except Exception:  # noqa: BLE001 - a value of another maker that cannot be read is none
-        return ""
+    return text(answer, "SOPClassUID") in ("", *STRUCTURED_REPORTS)

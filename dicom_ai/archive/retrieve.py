@@ -61,6 +61,18 @@ def have_sent(archive: ArchiveAssociation, document: Document, to: str) -> None:
         raise PeerFailed(status, After.RETRY, "to C-MOVE")
 
 
+def part10(request: C_STORE, syntax: str) -> bytes:
+    """What arrived as a Part 10 file: the data set as it came, behind File Meta Information of ours."""
+    meta = DicomBytesIO()
+    made = create_file_meta(
+        sop_class_uid=UID(str(request.AffectedSOPClassUID or "")),
+        sop_instance_uid=UID(str(request.AffectedSOPInstanceUID or "")),
+        transfer_syntax=UID(syntax),
+    )
+    write_file_meta_info(meta, made)
+    return _PREFIX + meta.getvalue() + (request.DataSet.getvalue() if request.DataSet else b"")
+
+
 class _Inbox:
     """Takes the one object that was asked for, once."""
 
@@ -75,10 +87,7 @@ class _Inbox:
         if not is_it or self.content is not None or request.DataSet is None:
             self.has_other = True
             return False
-        meta = DicomBytesIO()
-        write_file_meta_info(meta, create_file_meta(sop_class_uid=UID(sop_class), sop_instance_uid=UID(uid),
-                                                    transfer_syntax=UID(syntax)))  # fmt: skip
-        self.content = _PREFIX + meta.getvalue() + request.DataSet.getvalue()
+        self.content = part10(request, syntax)
         return True
 
 

@@ -95,6 +95,13 @@ class FrameFit(lightning.LightningModule):
         schedule = _schedule(fit, optimiser, steps, int(self.trainer.num_training_batches), rate)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Shorten the gradient where a random start would run away."""
+        if self.is_random and self.recipe.fit.random_start_clip is not None:
+            self.clip_gradients(optimizer, self.recipe.fit.random_start_clip, "norm")
+
 
 def _schedule(fit: Fit, optimiser: torch.optim.Optimizer, steps: int, of_epoch: int, rate: float) -> Any:
     if fit.schedule == "one_cycle":

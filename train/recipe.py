@@ -101,6 +101,7 @@ class Fit(_Part):
         epochs: passes over the training part; with `clip_frames`, over its clips.
         batch: frames of all processes together.
         learning_rate: the highest. random_start_rate: instead of it when no weights are given to start from.
+        random_start_clip: norm to which the gradient of a step is shortened when no weights are given to start from.
         momentum: of "sgd".
         schedule: "one_cycle" (Smith, 2018), "constant", or "warm_up_cosine": linearly up over `warm_up` epochs, then
             along a cosine to `minimum` at the end of epoch `cosine_until`, and on at `minimum`.
@@ -117,6 +118,7 @@ class Fit(_Part):
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(gt=0)
     random_start_rate: float | None = Field(None, gt=0)
+    random_start_clip: float | None = Field(None, gt=0)
     weight_decay: float = Field(ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     schedule: Literal["one_cycle", "constant", "warm_up_cosine"] = "one_cycle"

@@ -6,15 +6,17 @@ import train.no_network  # noqa: F401 - before libraries that look for a network
 
 import typer
 
-from train.commands import collect, evaluate, fit, keys, promote, split, table
+from train.commands import collect, evaluate, fit, floor, keys, promote, pull, split, table
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     help="Make a model. A recipe says what it learns from; the result is a model folder the service can use.",
 )
+app.command("pull")(pull.command)
 app.command("collect")(collect.command)
 app.command("split")(split.command)
+app.command("floor")(floor.command)
 app.command("fit")(fit.command)
 app.command("table")(table.command)
 app.command("evaluate")(evaluate.command)

@@ -30,9 +30,9 @@ from train.grey import training_histogram
 from train.lessons import Lesson, Shows, parts_of
 from train.loop import together
 from train.recipe import Recipe
-from train.source import Source
+from train.source import Source, stated_of
 from train.split import Part
-from train.tables import Predictions, read_predictions
+from train.tables import Predictions, joined, read_predictions
 
 RUN, PREDICTIONS, VALIDATION, FOLD = "run.json", "predictions.npz", "validation.npz", "fold.json"
 SCHEMA_VERSION = 1
@@ -169,7 +169,7 @@ def _finish(out: Path, folders: Mapping[int, Path], stated: dict[str, Any]) -> d
         for name in (PREDICTIONS, VALIDATION):
             files = [folder / name for folder in folders.values()]
             if all(file.is_file() for file in files):
-                _joined(files).write(out / name)
+                joined([read_predictions(file) for file in files]).write(out / name)
     curves = [{"fold": fold["fold"], **row} for fold in folds for row in fold.pop("curves")]
     first = folds[0]
     if first["digests"]:
@@ -178,16 +178,6 @@ def _finish(out: Path, folders: Mapping[int, Path], stated: dict[str, Any]) -> d
                      "seconds": sum(fold["seconds"] for fold in folds), "finished": True}  # fmt: skip
     _write(out / RUN, told)
     return told
-
-
-def _joined(files: list[Path]) -> Predictions:
-    all_of = [vars(read_predictions(file)) for file in files]
-    alone = ("class_ids", "head")
-    joined: dict[str, Any] = {
-        name: value if name in alone else np.concatenate([one[name] for one in all_of])
-        for name, value in all_of[0].items()
-    }
-    return Predictions(**joined)
 
 
 def _stated(recipe: Recipe, source: Source, run: Run) -> dict[str, Any]:
@@ -200,11 +190,7 @@ def _stated(recipe: Recipe, source: Source, run: Run) -> dict[str, Any]:
         told |= {"name": recipe.name, "data": {"digest": _sha(recipe.phantoms.model_dump()), "kind": "phantoms"},
                  "split": {"digest": _sha(seeds), "by": "patient", "scheme": "seeds", "beside": ""}}  # fmt: skip
     else:
-        split = source.split
-        told |= {"name": recipe.name + (" by image" if split.by == "image" else ""),
-                 "data": {"digest": source.made.digest, "kind": "collected"},
-                 "split": {"digest": split.digest, "by": split.by, "scheme": split.scheme, "beside": split.beside,
-                           "allowed": dict(split.allowed)}}  # fmt: skip
+        told |= stated_of(source.made, source.split, recipe.name)
     start = None if source.start is None else hashlib.sha256(source.start.read_bytes()).hexdigest()
     return told | {"start_sha256": start, "key": _sha(told | {"start": start})}
 

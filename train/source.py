@@ -5,6 +5,7 @@ What this is not: the frames themselves (`train.lessons`).
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from train.recipe import Recipe
 from train.split import Split, read_split
@@ -74,3 +75,13 @@ def source_of(
             raise ValueError("--split and --fold divide a data set: name it with --data")
         return Source(start=start)
     return Source(read_data_set(data), read_split(split or data / SPLIT), fold, most, start)
+
+
+def stated_of(made: DataSet, split: Split, name: str) -> dict[str, Any]:
+    """What a run's `run.json` says of its data; `name` is the run's when it is divided by patient."""
+    return {
+        "name": name + (" by image" if split.by == "image" else ""),
+        "data": {"digest": made.digest, "kind": "collected"},
+        "split": {"digest": split.digest, "by": split.by, "scheme": split.scheme, "beside": split.beside,
+                  "allowed": dict(split.allowed)},
+    }  # fmt: skip

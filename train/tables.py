@@ -6,7 +6,8 @@ here names a patient: a patient is a keyed hash. What this is not: reading or wr
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -151,3 +152,14 @@ def read_predictions(file: Path) -> Predictions:
     with np.load(file, allow_pickle=False) as stored:
         told = {name: stored[name] for name in stored.files}
     return Predictions(**told | {"class_ids": tuple(map(str, told["class_ids"])), "head": str(told["head"])})
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """Predictions of several folds as one; class ids and head are those of the first."""
+    first = parts[0]
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(one, name) for one in parts])
+        for name, value in vars(first).items()
+        if isinstance(value, np.ndarray)
+    }
+    return replace(first, **columns)

@@ -110,13 +110,15 @@ def pull(puller: Puller, tell: Callable[[dict[str, Any]], None]) -> None:
     """
     puller.list_studies()
     tell(puller.plan.counts())
-    misses = 0
+    misses, last = 0, None
     for uid in puller.plan.todo():
         failed = _attempt(puller, uid)
-        misses = misses + 1 if failed else 0
+        misses, last = misses + 1 if failed else 0, failed or last
         if failed and (isinstance(failed, PeerRefused) or misses >= MOST_MISSES):
             raise failed
         tell(puller.plan.counts())
+    if last is not None:
+        raise last
 
 
 def _attempt(puller: Puller, uid: str) -> PeerError | None:

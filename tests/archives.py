@@ -13,6 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.presentation import build_context
 
+from dicom_ai.archive.answers import is_within
 from dicom_ai.archive.association import FIND, GET, MOVE
 from dicom_ai.instance import STRUCTURED_REPORTS
 from dicom_ai.simulate.pacs import listen
@@ -72,7 +73,10 @@ class Archive:
 
     def _matching(self, wanted: Dataset) -> list[Dataset]:
         return [
-            ds for ds in self.holds if all(_agrees(wanted, ds, keyword) for keyword in (*_KEYS.values(), "Modality"))
+            ds
+            for ds in self.holds
+            if all(_agrees(wanted, ds, keyword) for keyword in (*_KEYS.values(), "Modality"))
+            and is_within(str(wanted.get("StudyDate") or "-99999999"), str(ds.get("StudyDate") or ""))
         ]
 
     def _answers(self, wanted: Dataset) -> list[Dataset]:

@@ -216,6 +216,7 @@ class _Traffic:
         self.is_open = True
         if self._socket is not None:
             self._socket.settimeout(self._limit_s)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def on_data(self, event: evt.Event) -> None:
         """Bytes arrived; runs in the thread that reads the socket."""

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -95,7 +96,8 @@ def _pace(between: str, rate: str, settings: Settings) -> Pace:
 def _pulled(out: Path, origin: Origin, filters: Filters, pace: Pace, settings: Settings, *, as_json: bool) -> int:
     if origin.folder is not None and (not origin.folder.is_dir() or _overlap(origin.folder, out)):
         raise ValueError("--folder is a folder, and --out another one outside of it")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it warns of quotes element values
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it warns of quotes element values,
+    warnings.filterwarnings("ignore", module="pydicom")  # and so does what it says in this way
     plan = Plan(out, {"from": origin.question(), **filters.question()})
     trouble = ""
     try:

@@ -1,15 +1,17 @@
 """Every command runs beside a service at work and disturbs nothing: each step of each workflow ran exactly once.
 
 A second process that launches the engine would take up the work of the first one again. So all commands are run while
-the service analyses and delivers, on SQLite and on PostgreSQL, and afterwards the engine's own records, the service's
+the service analyses and delivers, and afterwards the engine's own records, the service's
 log and the PACS are asked. A command that is not in the table below fails the test: whoever adds one says here how it
-is run and how it ends.
+is run and how it ends. In the default run the commands are forks of one process that has imported everything; `make
+verify` starts an interpreter for each, on both databases.
 """
 
 import copy
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -22,11 +24,15 @@ from typing import Any
 
 import pytest
 import typer.main
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dicom_ai import engine
+from dicom_ai.classify.catalogue import DEMO
 from dicom_ai.cli import app
 from dicom_ai.simulate.exam import Exam, Shot, exam
 from dicom_ai.simulate.patients import patient_of
+from models.card import read_card
+from models.signature import key_id, public_pem
 from tests.e2e.pacs import Simulated
 from tests.e2e.scanner import LUNG, PatientScanner, part10, studies
 from tests.e2e.service import Service
@@ -41,6 +47,8 @@ STEPS = {
     "deliver": ["deliver"],
 }
 """Steps of each workflow that ends well, in their order (dicom_ai/workflow.py)."""
+
+KEYS = [Ed25519PrivateKey.from_private_bytes(seed * 32).public_key() for seed in (b"a", b"b")]
 
 _PROBE = """
 import importlib.abc, importlib.util, os, sys
@@ -145,6 +153,13 @@ COMMANDS: Mapping[str, Command] = {
     "recall": Command(lambda _: ("1.2.3", "--by", "beside", "--why", "none"), code=2),  # no result of that name
     "rules list": Command(),
     "rules test": Command(lambda at: (at.files, "--json")),
+    "verdicts collect": Command(lambda _: ("--json",)),
+    "models list": Command(lambda _: ("--json",)),
+    "models verify": Command(lambda _: ("--json",)),
+    "models activate": Command(lambda _: (read_card(DEMO / "lung-signs-demo").digest, "--by", "beside")),
+    "models retire": Command(lambda _: ("ffffffff", "--by", "beside"), code=1),  # no such model
+    "models trust": Command(lambda at: (at.folder / "new.pub", "--by", "beside")),
+    "models distrust": Command(lambda _: (key_id(KEYS[0]), "--by", "beside")),
     "simulate scanner": Command(lambda at: ("--exam", "uterus", "--seed", "8", "--to", at.here)),
     "simulate pacs": Command(
         lambda at: ("--port", str(free_port()), "--out", at.folder / "other-pacs"), is_endless=True
@@ -206,6 +221,7 @@ def at_work(folder: Path, database_url: str) -> Iterator[tuple[Place, PatientSca
         (place.files / "still.dcm").write_bytes(part10(still))
         try:
             one.apply(pacs.target())
+            put_keys(place)
             one.start()
             first, other = disputed()
             scanner = PatientScanner([first, *studies(2, content=LUNG)], one.port, limit_s=120)
@@ -228,36 +244,95 @@ def disputed() -> list[Exam]:
     return [first, other]
 
 
+def put_keys(place: Place) -> None:
+    """A key whose signatures count, and one that may be trusted."""
+    trust = place.service.data / "trust"
+    trust.mkdir(mode=0o700)
+    (trust / f"{key_id(KEYS[0])}.pub").write_bytes(public_pem(KEYS[0]))
+    (place.folder / "new.pub").write_bytes(public_pem(KEYS[1]))
+
+
 def n_running(one: Service) -> int:
     """Workflows that are running."""
     return int(one.select("SELECT count(*) FROM workflow_status WHERE status = 'PENDING'")[0][0])
 
 
-def run_beside(place: Place, name: str, launched: Path) -> Done:
-    """Run one command to its end, with a probe that tells if its process launched the engine."""
+Runner = Callable[[list[str], bool], tuple[int, str]]
+"""Runs `dicom-ai` with arguments to its end, an endless one until SIGTERM: exit code, what it said."""
+
+
+@contextmanager
+def starting(one: Service, env: Mapping[str, str]) -> Iterator[Runner]:
+    """Each command in an interpreter of its own, as a person starts it."""
+
+    def start(arguments: list[str], is_endless: bool) -> tuple[int, str]:
+        line = [sys.executable, "-m", "dicom_ai", *arguments]
+        process = subprocess.Popen(
+            line, cwd=one.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            if is_endless:
+                assert process.stdout is not None
+                process.stdout.readline()
+                process.send_signal(signal.SIGTERM)
+            said, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
+        return process.returncode, said
+
+    yield start
+
+
+@contextmanager
+def forking(one: Service, env: Mapping[str, str]) -> Iterator[Runner]:
+    """Each command in a process of its own, all of which share what one process has imported."""
+    program = [sys.executable, "-m", "tests.contract.forking"]
+    with subprocess.Popen(
+        program, cwd=one.folder, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+
+        def fork(arguments: list[str], is_endless: bool) -> tuple[int, str]:
+            with socket.create_connection(("127.0.0.1", port), 120) as peer, peer.makefile("rw") as line:
+                line.write(f"{json.dumps(arguments)}\n")
+                line.flush()
+                pid = int(line.readline())
+                if is_endless:
+                    line.readline()
+                    os.kill(pid, signal.SIGTERM)
+                said, _, code = line.read().rstrip().rpartition("\n")
+            return int(code), said
+
+        try:
+            yield fork
+        finally:
+            process.stdin.close()
+    assert process.returncode == 0
+
+
+def run_beside(place: Place, name: str, run: Runner) -> Done:
+    """Run one command to its end."""
     one, command = place.service, COMMANDS[name]
     before = n_running(one)
-    line = [sys.executable, "-m", "dicom_ai", *name.split(), *map(str, command.arguments(place))]
-    env = one.beside() | {"LAUNCHED": str(launched)}
-    env["PYTHONPATH"] = os.pathsep.join([str(launched.parent), env["PYTHONPATH"]])
-    process = subprocess.Popen(
-        line, cwd=one.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        if command.is_endless:
-            assert process.stdout is not None
-            process.stdout.readline()
-            process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    return Done(process.returncode, said, (before, n_running(one)))
+    code, said = run([*name.split(), *map(str, command.arguments(place))], command.is_endless)
+    return Done(code, said, (before, n_running(one)))
 
 
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.verify)])
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("sqlite", forking),
+        pytest.param(("sqlite", starting), marks=pytest.mark.verify),
+        pytest.param(("postgresql", starting), marks=pytest.mark.verify),
+    ],
+    ids=["sqlite", "sqlite, an interpreter each", "postgresql"],
+)
 def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("beside")
-    url = shared().new_database() if request.param == "postgresql" else ""
+    database, running = request.param
+    url = shared().new_database() if database == "postgresql" else ""
     probe = folder / "probe"
     probe.mkdir()
     (probe / "sitecustomize.py").write_text(_PROBE)
@@ -266,8 +341,10 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     with at_work(folder, url) as (place, scanner):
         one = place.service
         before = {name: one.pid_of(name) for name in ("supervisor", "receive", "work")}
-        with ThreadPoolExecutor(2) as two:  # as on a day when several people look after the same thing
-            found = two.map(lambda name: run_beside(place, name, launched), COMMANDS)
+        env = one.beside() | {"LAUNCHED": str(launched)}
+        env["PYTHONPATH"] = os.pathsep.join([str(probe), env["PYTHONPATH"]])
+        with running(one, env) as run, ThreadPoolExecutor(2) as two:  # as when several people look after one thing
+            found = two.map(lambda name: run_beside(place, name, run), COMMANDS)
             done = dict(zip(COMMANDS, found, strict=True))
         after = {name: one.pid_of(name) for name in before}
         place.pacs.answer()

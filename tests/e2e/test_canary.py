@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 
 import cv2
@@ -44,9 +45,14 @@ TOKENS = re.compile(r"zebrafink|kanarie|cnry|1913-?02-?17|02/17/1913", re.IGNORE
 SEED = 77
 
 
+@cache  # drawing takes longer than the service does
+def drawn_for(patient: Patient) -> Exam:
+    return exam("lung", seed=SEED, patient=patient, content=SHOTS)
+
+
 def study(patient: Patient, name: str) -> Exam:
     """The same pictures for every patient; the name also stands inside the stated region, beside the scan."""
-    drawn = exam("lung", seed=SEED, patient=patient, content=SHOTS)
+    drawn = copy.deepcopy(drawn_for(patient))
     for number, ds in enumerate(drawn, start=1):
         ds.StudyInstanceUID, ds.SeriesInstanceUID = uid_of("canary", name), uid_of("canary", name, "series")
         ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid_of("canary", name, number)

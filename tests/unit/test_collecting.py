@@ -11,7 +11,7 @@ import pytest
 import torch
 from pydicom.dataset import Dataset
 
-from dicom_ai.archive import association
+from dicom_ai.archive import association, query
 from dicom_ai.archive.association import FIND, GET, MOVE
 from dicom_ai.commands import collect as collecting
 from dicom_ai.errors import SettingsError
@@ -30,17 +30,23 @@ from tests.workplace import destination
 torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("prepared")
 PATIENT = Deliver(connect_timeout_s=20, response_timeout_s=30)
+IMPATIENT = Deliver(connect_timeout_s=20, response_timeout_s=5)  # what it waits after it broke off itself
 
 
 def collect(
-    one: Reported, of: Archive | int, *, name: str = "all", days: tuple[date | None, date | None] = (None, None)
+    one: Reported,
+    of: Archive | int,
+    *,
+    name: str = "all",
+    days: tuple[date | None, date | None] = (None, None),
+    deliver: Deliver = PATIENT,
 ) -> int:
     """Run the command against this archive, known by the name of the destination that has the report."""
     port = of if isinstance(of, int) else of.port
     with write(one.work.here.engine) as connection:
         at = SiteTables(destinations=(destination(port),))
         site_rows.apply(connection, at, by="test", now=one.work.here.clock())
-    settings = one.work.settings.model_copy(update={"deliver": PATIENT})
+    settings = one.work.settings.model_copy(update={"deliver": deliver})
     return collecting.collect(settings, days, name, clock=one.work.here.clock, as_json=True)
 
 
@@ -272,16 +278,20 @@ def test_an_archive_without_end_is_left(
     reported: Reported, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = accepted(reported)
-    with archive(document, say=lambda answers: answers * 3000) as there:
+    monkeypatch.setattr(query, "MOST_ANSWERS", 50)
+    with archive(document, say=lambda answers: answers * 51) as there:
         assert collect(reported, there) == 1
     assert rows(capsys)[0] == {"": "broken_off"}
-    monkeypatch.setattr(association, "LONGEST_ANSWER", 20_000)
     large = deepcopy(document)
     large.TextValue = "x" * 100_000
-    with archive(document, give=lambda _: [large]) as there:
-        assert collect(reported, there) == 1
+    with monkeypatch.context() as patched, archive(document, give=lambda _: [large]) as there:
+        patched.setattr(association, "LONGEST_ANSWER", 20_000)
+        assert collect(reported, there, deliver=IMPATIENT) == 1
     assert rows(capsys)[0] == {"": "broken_off"}
     assert reported.rows() == []
+    with archive(document, say=lambda answers: answers * 50) as there:
+        collect(reported, there)
+    assert rows(capsys)[0] == {"": "repeated", document.SOPInstanceUID: "verdict"}, "as many as may be are read"
 
 
 def test_only_reports_of_the_days_asked_for_are_looked_after(

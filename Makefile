@@ -29,9 +29,10 @@ lint: $(STAMP)
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-# Two workers of one thread each: threads of their libraries would wait for one another.
+# Two workers of one thread each: threads of their libraries would wait for one another. In the order of the folders
+# long files come first and small ones last; by number of tests the longest, of one test each, would come at the end.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 verify: $(STAMP)
 	$(BIN)/python -m pytest -m "verify or benchmark"

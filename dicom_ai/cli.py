@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from dicom_ai import __version__, cli_admin, cli_bench, cli_models, cli_verdict, preflight
+from dicom_ai import __version__, cli_admin, cli_archive, cli_bench, cli_models, cli_verdict, preflight
 from dicom_ai.cli_options import AsJson, DataFolder, InOrder, Paths, SettingsFile, To, logged, settings_of
 from dicom_ai.errors import DataFolderInUse, DicomAIError, SettingsError
 
@@ -29,6 +29,7 @@ app.add_typer(simulate_app, name="simulate")
 app.add_typer(cli_bench.bench_app, name="bench")
 cli_admin.add_to(app)
 cli_verdict.add_to(app)
+cli_archive.add_to(app)
 cli_models.add_to(app)
 
 

@@ -22,7 +22,7 @@ DAY = {
     "Set up": ("apply", "models", "doctor", "serve"),
     "Every day": ("alarms", "studies", "deliveries", "conflicts", "quarantine", "verdict", "verdicts", "recall"),
     "Look closer": ("rules", "reasons", "crop", "analyse", "show", "validate"),
-    "Network": ("echo", "send", "simulate"),
+    "Network": ("echo", "send", "archive", "simulate"),
     "See it work": ("demo", "bench"),
 }
 """Commands in the order an administrator meets them, under the heading they have in the help."""

@@ -17,8 +17,8 @@ from dicom_ai.errors import After, DicomAIError
 from dicom_ai.log import told
 from dicom_ai.ports import Enqueue, Job
 
-QUEUES = ("settle", "classify", "deliver")
-"""Names of the queues; `deliver` is partitioned by destination."""
+QUEUES = ("settle", "classify", "deliver", "pull")
+"""Names of the queues; `deliver` is partitioned by destination; of `pull` one job runs at a time, on any machine."""
 
 
 PIPELINE_VERSION = "1"
@@ -107,6 +107,7 @@ def launch(
     DBOS.register_queue("settle", worker_concurrency=2, polling_interval_sec=_POLL_S)
     DBOS.register_queue("classify", worker_concurrency=workers, polling_interval_sec=_POLL_S)
     DBOS.register_queue("deliver", partition_concurrency=1, polling_interval_sec=_POLL_S)
+    DBOS.register_queue("pull", concurrency=1, worker_concurrency=1, polling_interval_sec=_POLL_S)
 
 
 def stop(timeout_s: int) -> None:

@@ -179,6 +179,7 @@ def work_role(settings: Settings) -> None:
     from dicom_ai.approved import approved
     from dicom_ai.cropping import cropper_of
     from dicom_ai.delivery import Courier
+    from dicom_ai.pull_orders import Pulls
     from dicom_ai.story import Parts, Story
 
     stop = _stop_signal()
@@ -200,7 +201,7 @@ def work_role(settings: Settings) -> None:
         recover()
         engine.launch(
             settings.database_url,
-            lambda: workflow.register(story),
+            lambda: workflow.register(story, Pulls(settings, ledger, site, partial(engine.jobs, client))),
             workers=settings.classify.workers,
             executor=seat.executor,
             fence=seat.require,

@@ -52,7 +52,7 @@ NEVER: dict[str, set[str]] = {  # upward, or a toy inside the service
 MAY_IMPORT_CLI = {"dicom_ai.__main__"}
 MAY_IMPORT_COMMANDS = {
     f"dicom_ai.{name}"
-    for name in ("cli", "cli_admin", "cli_bench", "cli_models", "cli_quarantine", "cli_verdict", "commands")
+    for name in ("cli", "cli_admin", "cli_archive", "cli_bench", "cli_models", "cli_quarantine", "cli_verdict", "commands")
 }
 
 PURE = (
@@ -87,6 +87,7 @@ MAX_FILE, MAX_FUNCTION, MAX_PARAMETERS = 300, 40, 6
 OPTIONS_ARE_PARAMETERS = (
     "dicom_ai.cli",
     "dicom_ai.cli_admin",
+    "dicom_ai.cli_archive",
     "dicom_ai.cli_bench",
     "dicom_ai.cli_models",
     "dicom_ai.cli_quarantine",

@@ -20,12 +20,13 @@ from typing import Any
 from dicom_ai.archive.contents import Series
 from dicom_ai.archive.pages import Listed
 
-NAME = "pull.sqlite"
+NAME, VERSION = "pull.sqlite", "1"
 
 _TABLES = """
 CREATE TABLE told (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE studies (
-    uid TEXT PRIMARY KEY, patient TEXT NOT NULL, state TEXT NOT NULL, beside INTEGER NOT NULL DEFAULT 0
+    uid TEXT PRIMARY KEY, patient TEXT NOT NULL, state TEXT NOT NULL, beside INTEGER NOT NULL DEFAULT 0,
+    tries INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE objects (
     uid TEXT PRIMARY KEY, study TEXT NOT NULL REFERENCES studies, series TEXT NOT NULL, sop_class TEXT NOT NULL,
@@ -85,9 +86,11 @@ class Plan:
         if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
             for statement in _TABLES.split(";\n"):
                 self._db.execute(statement)
-            told = {"question": question, "key": secrets.token_hex(32), "is_listed": ""}
+            told = {"question": question, "key": secrets.token_hex(32), "is_listed": "", "version": VERSION}
             self._db.executemany("INSERT INTO told VALUES (?, ?)", told.items())
         self._db.execute("COMMIT")
+        if self._told("version") != VERSION:
+            raise ValueError("this folder was begun by another version of dicom-ai; begin with another one")
         if self._told("question") != question:
             raise ValueError(
                 "this folder holds the answer to another question; ask the same again, or name another one"
@@ -119,10 +122,24 @@ class Plan:
                 self.refuse(study, "", word)
             self._db.execute("UPDATE told SET value = 'yes' WHERE name = 'is_listed'")
 
-    def todo(self) -> list[str]:
-        """Studies that are not done, in the order of their UIDs' digests: no archive is asked device by device."""
-        rows = self._db.execute("SELECT uid FROM studies WHERE state IN ('listed', 'open')").fetchall()
-        return sorted((uid for (uid,) in rows), key=lambda uid: hashlib.sha256(uid.encode()).hexdigest())
+    def todo(self, most_tries: int = 1 << 30) -> list[str]:
+        """Studies that are not done and were begun fewer times than that; the least tried first.
+
+        Then in the order of their UIDs' digests: no archive is asked device by device.
+        """
+        query = "SELECT tries, uid FROM studies WHERE state IN ('listed', 'open') AND tries < ?"
+        rows = self._db.execute(query, (most_tries,)).fetchall()
+        return [uid for _, _, uid in sorted((n, hashlib.sha256(uid.encode()).hexdigest(), uid) for n, uid in rows)]
+
+    def tried(self, study: str) -> None:
+        """A study is begun."""
+        with self._transaction():
+            self._db.execute("UPDATE studies SET tries = tries + 1 WHERE uid = ?", (study,))
+
+    def forget_tries(self) -> None:
+        """Every study may be begun anew."""
+        with self._transaction():
+            self._db.execute("UPDATE studies SET tries = 0")
 
     def state(self, study: str) -> str:
         """Of a study; "" where it is unknown."""

@@ -124,6 +124,7 @@ def test_killed_at_random_points_it_becomes_complete(
     code, refused, last = pull(out, *words[way], *DAYS)
     assert (code, refused, last["have"], last["complete"]) == (0, [], 600, True)
     assert lies_in(out) == truth
+    print(f"{kills} kills")  # noqa: T201
     told = f"{kills} kills at random points (seed {seed}), complete, nothing twice"
     figure(f"300 studies pulled by {way}, killed and begun again", told, "complete without a duplicate")
     assert kills >= 3, "it was never killed while it worked"

@@ -7,17 +7,24 @@ answer with different shapes. What this is not: a source of weights. A built net
 
 import inspect
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
-from models import paper_networks
 from models.clip_classifier import ClipClassifier
 from models.frame_classifier import FrameClassifier, mobilenet_v2
-from models.inception import inception_v3
 from models.sonogram_network import sonogram
 
 Builder = Callable[..., FrameClassifier]
 
 _BUILDERS: dict[str, Builder] = {}
+_LATE = {
+    **dict.fromkeys(
+        ("densenet121", "densenet201", "efficientnet_b0", "mobilenet_v2_full", "resnet18", "resnet34", "resnet152",
+         "vgg16"), "models.paper_networks",
+    ),
+    "inception_v3": "models.inception",
+}  # fmt: skip
+"""Modules that load torchvision, which takes two seconds that a process without such a network is spared."""
 _CLIPS = {"clip_attention": False, "clip_recurrent": True}
 
 
@@ -29,7 +36,7 @@ def register(name: str) -> Callable[[Builder], Builder]:
     """
 
     def keep(builder: Builder) -> Builder:
-        if name in _BUILDERS or name in _CLIPS:
+        if name in {*names(), *clip_names()}:
             raise ValueError(f"network {name!r} is registered already; give the new one another name")
         _BUILDERS[name] = builder
         return builder
@@ -47,9 +54,10 @@ def build(name: str, **kwargs: Any) -> FrameClassifier:
     Raises:
         ValueError: no such network; the message lists the names there are.
     """
-    if name not in _BUILDERS:
+    builder = _builder(name)
+    if builder is None:
         raise ValueError(f"no network {name!r}; there are: {', '.join(names())}")
-    return _BUILDERS[name](**kwargs)
+    return builder(**kwargs)
 
 
 def build_clip(name: str, *, encoder: Mapping[str, Any], n_classes: int, **kwargs: Any) -> ClipClassifier:
@@ -77,14 +85,14 @@ def at_size(network: Mapping[str, Any], size: int) -> dict[str, Any]:
     A pool of fixed kernel (ResNet-152) then covers the smaller map, and Inception-v3 loses its auxiliary head below
     299 px unless the arguments insist on it.
     """
-    builder = _BUILDERS.get(str(network.get("name")))
+    builder = _builder(str(network.get("name")))
     has_size = builder is not None and "size" in inspect.signature(builder).parameters
     return {**network, "size": size} if has_size else dict(network)
 
 
 def names() -> tuple[str, ...]:
     """Registered networks of frames, sorted."""
-    return tuple(sorted(_BUILDERS))
+    return tuple(sorted({*_BUILDERS, *_LATE}))
 
 
 def clip_names() -> tuple[str, ...]:
@@ -92,17 +100,12 @@ def clip_names() -> tuple[str, ...]:
     return tuple(sorted(_CLIPS))
 
 
-for _builder in (
-    mobilenet_v2,  # the demonstration models'
-    paper_networks.densenet121,
-    paper_networks.densenet201,
-    paper_networks.efficientnet_b0,
-    paper_networks.mobilenet_v2_full,
-    paper_networks.resnet18,
-    paper_networks.resnet34,
-    paper_networks.resnet152,
-    paper_networks.vgg16,
-    inception_v3,
-    sonogram,
-):
-    register(_builder.__name__)(_builder)
+def _builder(name: str) -> Builder | None:
+    if name in _LATE:
+        late: Builder = getattr(import_module(_LATE[name]), name)
+        return late
+    return _BUILDERS.get(name)
+
+
+register("mobilenet_v2")(mobilenet_v2)  # the demonstration models'
+register("sonogram")(sonogram)

@@ -55,8 +55,8 @@ class Terms:
     Attributes:
         classes: storage classes that may arrive by C-GET, each with its transfer syntaxes.
         split: a context for each transfer syntax, so that an archive sends what it has as it has it; else one for all.
-        longest: bytes that may arrive; None: `LONGEST_ANSWER` for all messages that answer one request.
-            With a number, for each message.
+        longest: bytes of one object that arrives by C-GET. None, and for everything else: `LONGEST_ANSWER` for all
+            messages that answer one request.
     """
 
     classes: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict.fromkeys(STRUCTURED_REPORTS, _SYNTAXES))
@@ -159,6 +159,7 @@ class ArchiveAssociation:
         if not self._is_alive():
             raise self._ended("the association dropped")
         deadline, self._traffic.n_received = self._deadline(), 0
+        self._traffic.longest = (self._terms.longest if isinstance(request, C_GET) else None) or LONGEST_ANSWER
         self._negotiated.dimse.send_msg(request, context_id)
         while True:
             got, message = self._negotiated.dimse.get_msg(block=True)
@@ -201,9 +202,9 @@ class ArchiveAssociation:
 class _Traffic:
     """The connection under the association and how much came over it since the last request."""
 
-    def __init__(self, limit_s: float, longest: int | None) -> None:
-        self.n_received, self.is_open, self.is_over = 0, False, False
-        self._limit_s, self._longest = limit_s, longest
+    def __init__(self, limit_s: float) -> None:
+        self.n_received, self.longest, self.is_open, self.is_over = 0, LONGEST_ANSWER, False, False
+        self._limit_s = limit_s
         self._socket: socket.socket | None = None
 
     def on_request(self, event: evt.Event) -> None:
@@ -221,7 +222,7 @@ class _Traffic:
     def on_data(self, event: evt.Event) -> None:
         """Bytes arrived; runs in the thread that reads the socket."""
         self.n_received += len(event.data)
-        if self.n_received > (self._longest or LONGEST_ANSWER) and not self.is_over:
+        if self.n_received > self.longest and not self.is_over:
             self.is_over = True
             event.assoc.dul.event_queue.put("Evt19")  # as pynetdicom ends an association it cannot follow
 
@@ -257,7 +258,7 @@ def _open(node: Node, settings: Deliver, terms: Terms) -> ArchiveAssociation:
     ours = ApplicationEntity(ae_title=settings.ae_title)
     ours.connection_timeout = ours.acse_timeout = settings.connect_timeout_s
     ours.dimse_timeout = ours.network_timeout = settings.response_timeout_s
-    traffic = _Traffic(settings.response_timeout_s, terms.longest)
+    traffic = _Traffic(settings.response_timeout_s)
     where = f"{node.ae_title} at {node.host}:{node.port}"
     try:
         negotiated = ours.associate(

@@ -1,6 +1,9 @@
 """Orders of archived studies: done in turns by the service's engine, one at a time, never while a live study waits."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +23,8 @@ from dicom_ai.settings import Settings, Store
 from dicom_ai.site import SiteTables
 from dicom_ai.store.database import migrate, open_engine, write
 from tests.archives import archive
-from tests.pulled import digests, lies_in, studies, study
+from tests.peers import free_port, orthanc
+from tests.pulled import digests, lies_in, send, studies, study, ways
 from tests.unit.test_archive_lying import CLASSES
 from tests.workplace import QUICK, destination
 
@@ -173,3 +177,42 @@ def test_the_commands(service: Service, monkeypatch: pytest.MonkeyPatch) -> None
     assert isinstance(unknown.exception, SettingsError)
     listed = CliRunner().invoke(app, ["archive", "list", "--json", *data])
     assert [json.loads(line) for line in listed.stdout.splitlines()] == [{"name": "spring", "state": "ordered"}]
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(300)
+def test_the_running_service_carries_out_orders(tmp_path: Path) -> None:
+    known, held, data = ways(), studies(12, 4), str(tmp_path / "data")
+    days = ("--since", "2025-01-06", "--until", "2025-01-09")
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "dicom_ai", *words, "--data", data], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    (tmp_path / "orthanc").mkdir()
+    with orthanc(tmp_path / "orthanc", **known.options) as pacs:
+        send(pacs, held)
+        words = f'name = "pacs"\nae_title = "{pacs.ae_title}"\nhost = "127.0.0.1"\nport = {pacs.port}\n'
+        (tmp_path / "site.toml").write_text(f"[[destinations]]\n{words}")
+        run("apply", str(tmp_path / "site.toml"))
+        command = [sys.executable, "-m", "dicom_ai", "serve", "--data", data]
+        environment = {**os.environ, "DICOM_AI_RECEIVE__PORT": str(free_port())}
+        with (tmp_path / "log").open("w") as log:
+            service = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
+        try:
+            assert service.stdout is not None
+            assert json.loads(service.stdout.readline())["ready"]
+            run("archive", "pull", "by-get", "--from", "pacs", *days)
+            run("archive", "pull", "by-move", "--from", "pacs", *days, "--move", f"DICOM_AI@127.0.0.1:{known.receiver}")
+            wait_for(lambda: run("archive", "list", "--json").count('"done"') == 2)
+        finally:
+            service.terminate()
+            service.wait(60)
+            service.stdout.close()
+    for name in ("by-get", "by-move"):
+        assert lies_in(tmp_path / "data" / "pulls" / name) == digests(held)
+    said = (tmp_path / "log").read_text()
+    assert [str(ds.PatientID) for ds in held if str(ds.PatientID) in said or str(ds.AccessionNumber) in said] == []

@@ -20,7 +20,7 @@ RUNS = sorted(
     (name for name in recipes() if read_recipe(name).makes == "run"),
     key=lambda name: max((at for at, part in enumerate(HEAVY) if part in name), default=-1),
 )
-BATCH, STEPS, EPOCHS, BY_HEART = 16, 30, 15, 120
+BATCH, STEPS, EPOCHS, BY_HEART = 16, 30, 15, 240
 STILL = Augment(rotation=0, zoom=(1, 1), shift=0, shear=0, flip="none", grey=False)
 
 torch.set_num_threads(1)
@@ -82,10 +82,14 @@ def test_who_does_not_learn_knows_nothing_by_heart(cache, tmp_path):
 
 
 def still(recipe: Recipe) -> Recipe:
-    """Without anything that keeps pictures from being learned by heart; the recipe's network, optimiser and rate."""
+    """Without anything that keeps pictures from being learned by heart; the recipe's network, optimiser and rate.
+
+    The rate falls to nothing: held at its height the loss of these few pictures swings, and MobileNetV2 still had 4
+    of 16 wrong after 240 steps.
+    """
     loss = recipe.fit.loss.model_copy(update={"mixup": 0, "label_smoothing": 0})
-    plain = {"epochs": BY_HEART, "patience": None, "schedule": "constant", "ema": 0, "dropout": 0, "loss": loss,
-             "keep": "last"}  # fmt: skip
+    plain = {"epochs": BY_HEART, "patience": None, "schedule": "warm_up_cosine", "warm_up": 10, "minimum": 0,
+             "cosine_until": BY_HEART, "ema": 0, "dropout": 0, "loss": loss, "keep": "last"}  # fmt: skip
     return recipe.model_copy(update={"augment": STILL, "fit": recipe.fit.model_copy(update=plain)})
 
 

@@ -8,6 +8,7 @@ What this is not: the pulling (`pulling`), or the queue that lets no two of them
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
@@ -152,7 +153,9 @@ class Pulls:
         if self._is_busy() or closed:
             return self._next(name, run, number, ("waiting", max(closed, BUSY_S)))
         try:
-            state = self._pull(order, folder, pace, is_first=number == 0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they quote element values
+                state = self._pull(order, folder, pace, is_first=number == 0)
         except (PeerError, ResourceError, ValueError) as exc:
             self._log.warning("not pulled", action="pull", reason=getattr(exc, "reason", None))
             return self._next(name, run, number, ("failed", FAILED_S))

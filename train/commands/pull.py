@@ -97,7 +97,7 @@ def _pulled(out: Path, origin: Origin, filters: Filters, pace: Pace, settings: S
     if origin.folder is not None and (not origin.folder.is_dir() or _overlap(origin.folder, out)):
         raise ValueError("--folder is a folder, and --out another one outside of it")
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it warns of quotes element values,
-    warnings.filterwarnings("ignore", module="pydicom")  # and so does what it says in this way
+    warnings.simplefilter("ignore")  # and so does what it says in this way
     plan = Plan(out, {"from": origin.question(), **filters.question()})
     trouble = ""
     try:

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("dicom_ai", "models", "train")
 
 _VALUES = (
-    "charset", "inflate", "instance", "finding", "kept", "mapping", "reasons", "seekable", "errors", "points", "ports", "settings",
-    "site",
+    "charset", "inflate", "instance", "finding", "kept", "mapping", "reasons", "seekable", "errors", "points",
+    "ports", "settings", "site",
 )  # fmt: skip
 BASE = {f"dicom_ai.{name}" for name in _VALUES}
 OBSERVE = {f"dicom_ai.{name}" for name in ("log", "metrics", "audit")}
@@ -52,7 +52,16 @@ NEVER: dict[str, set[str]] = {  # upward, or a toy inside the service
 MAY_IMPORT_CLI = {"dicom_ai.__main__"}
 MAY_IMPORT_COMMANDS = {
     f"dicom_ai.{name}"
-    for name in ("cli", "cli_admin", "cli_archive", "cli_bench", "cli_models", "cli_quarantine", "cli_verdict", "commands")
+    for name in (
+        "cli",
+        "cli_admin",
+        "cli_archive",
+        "cli_bench",
+        "cli_models",
+        "cli_quarantine",
+        "cli_verdict",
+        "commands",
+    )
 }
 
 PURE = (

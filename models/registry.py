@@ -7,7 +7,7 @@ answer with different shapes. What this is not: a source of weights. A built net
 
 import inspect
 from collections.abc import Callable, Mapping
-from importlib import import_module
+from functools import cache
 from typing import Any
 
 from models.clip_classifier import ClipClassifier
@@ -17,14 +17,9 @@ from models.sonogram_network import sonogram
 Builder = Callable[..., FrameClassifier]
 
 _BUILDERS: dict[str, Builder] = {}
-_LATE = {
-    **dict.fromkeys(
-        ("densenet121", "densenet201", "efficientnet_b0", "mobilenet_v2_full", "resnet18", "resnet34", "resnet152",
-         "vgg16"), "models.paper_networks",
-    ),
-    "inception_v3": "models.inception",
-}  # fmt: skip
-"""Modules that load torchvision, which takes two seconds that a process without such a network is spared."""
+_LATE = ("densenet121", "densenet201", "efficientnet_b0", "inception_v3", "mobilenet_v2_full", "resnet18", "resnet34",
+         "resnet152", "vgg16")  # fmt: skip
+"""Networks whose modules load torchvision, which takes two seconds that a process without them is spared."""
 _CLIPS = {"clip_attention": False, "clip_recurrent": True}
 
 
@@ -101,10 +96,14 @@ def clip_names() -> tuple[str, ...]:
 
 
 def _builder(name: str) -> Builder | None:
-    if name in _LATE:
-        late: Builder = getattr(import_module(_LATE[name]), name)
-        return late
-    return _BUILDERS.get(name)
+    return _late()[name] if name in _LATE else _BUILDERS.get(name)
+
+
+@cache
+def _late() -> Mapping[str, Builder]:
+    from models import inception, paper_networks
+
+    return {name: getattr(inception if name == "inception_v3" else paper_networks, name) for name in _LATE}
 
 
 register("mobilenet_v2")(mobilenet_v2)  # the demonstration models'

@@ -157,7 +157,7 @@ class Pulls:
                 warnings.simplefilter("ignore")  # they quote element values
                 state = self._pull(order, folder, pace, is_first=number == 0)
         except (PeerError, ResourceError, ValueError) as exc:
-            self._log.warning("not pulled", action="pull", reason=getattr(exc, "reason", None))
+            self._log.warning("not pulled", action="pull", error=type(exc).__name__)
             return self._next(name, run, number, ("failed", FAILED_S))
         if state == "done":
             self._log.info("pulled", action="pull")

@@ -154,6 +154,8 @@ COMMANDS: Mapping[str, Command] = {
     "rules list": Command(),
     "rules test": Command(lambda at: (at.files, "--json")),
     "verdicts collect": Command(lambda _: ("--json",)),
+    "archive pull": Command(lambda _: ("spring", "--from", "nowhere"), code=2),  # the site knows no such destination
+    "archive list": Command(lambda _: ("--json",)),
     "models list": Command(lambda _: ("--json",)),
     "models verify": Command(lambda _: ("--json",)),
     "models activate": Command(lambda _: (read_card(DEMO / "lung-signs-demo").digest, "--by", "beside")),

@@ -255,6 +255,7 @@ def test_the_votes_are_told_and_drawn_without_the_patient(
     png, whole = tmp_path / "look.png", tmp_path / "whole.png"
     whole.write_bytes(b"")
     whole.chmod(0o644)
+    capsys.readouterr()  # what the service logged, where another test of this process turned logging on
     assert quarantine.show(Wish(ward.waiting[0][:8], png, is_whole=False), settings, as_json=False) == 0
     said = capsys.readouterr()
     assert "inside 0." in said.out

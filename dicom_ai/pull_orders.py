@@ -158,6 +158,7 @@ class Pulls:
                 state = self._pull(order, folder, pace, is_first=number == 0)
         except (PeerError, ResourceError, ValueError) as exc:
             self._log.warning("not pulled", action="pull", error=type(exc).__name__)
+            self._tell_failed(folder, type(exc).__name__)
             return self._next(name, run, number, ("failed", FAILED_S))
         if state == "done":
             self._log.info("pulled", action="pull")
@@ -167,6 +168,12 @@ class Pulls:
     def again(self, name: str, run: int, number: int) -> str:
         """A turn failed in a way nobody foresaw: the next one, later."""
         return self._next(name, run, number, ("failed", FAILED_S))
+
+    def _tell_failed(self, folder: Path, error: str) -> None:
+        """For `archive list`; the counts stay those of the last turn that ended well."""
+        file = folder / _PROGRESS
+        last = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        _write(file, {**last, "state": "failed", "error": error})
 
     def _is_busy(self) -> bool:
         return bool(self._jobs("analyse"))

@@ -17,7 +17,19 @@ from dicom_ai.settings import Settings
 from dicom_ai.store.database import read
 from dicom_ai.store.site_rows import newest
 
-_COLUMNS = ("name", "state", "studies", "studies_done", "have", "wanted", "refused", "left", "not_taken", "bytes")
+_COLUMNS = (
+    "name",
+    "state",
+    "studies",
+    "studies_done",
+    "have",
+    "wanted",
+    "refused",
+    "left",
+    "not_taken",
+    "bytes",
+    "error",
+)
 
 
 def pull(
